@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Tests of the life of bindings. */
+#include <linux/fdtable.h>
+#include <linux/rtnetlink.h>
+#include <net/netdev_rx_queue.h>
+#include <net/page_pool/helpers.h>
+#include <net/page_pool/memory_provider.h>
+
+#include "devmem_test.h"
+
+static const struct fake_dmabuf_entry entries[] = {
+	{ 0x70000000, 3 * PAGE_SIZE },
+};
+
+/* Each failure undoes what came before. */
+static void failures_are_told(struct kunit *test)
+{
+	struct net_devmem_dmabuf_binding *binding;
+	struct devmem_test *t = test->priv;
+	struct device *parent = t->dev->dev.parent;
+	u64 *dma_mask = parent->dma_mask;
+	unsigned int refs = kref_read(&parent->kobj.kref);
+
+	t->buf.attach_err = -ENXIO;
+	devmem_test_refused(test, devmem_test_bind(test, entries, 1, 0), -ENXIO,
+			    "Failed to bind dmabuf to device");
+	t->buf.attach_err = 0;
+	t->buf.map_err = -EIO;
+	devmem_test_refused(test, devmem_test_bind(test, entries, 1, 0), -EIO,
+			    "Failed to map dmabuf attachment");
+	t->buf.map_err = 0;
+
+	parent->dma_mask = NULL;
+	devmem_test_refused(test, devmem_test_bind(test, entries, 1, 0),
+			    -EOPNOTSUPP, "Device doesn't support DMA");
+	parent->dma_mask = dma_mask;
+
+	rtnl_lock();
+	binding = net_devmem_bind_dmabuf(t->dev, INT_MAX, 0, &t->extack);
+	rtnl_unlock();
+	KUNIT_EXPECT_EQ(test, -EBADF, (int)PTR_ERR_OR_ZERO(binding));
+	KUNIT_EXPECT_EQ(test, refs, kref_read(&parent->kobj.kref));
+}
+
+/* The queue goes on with what it had, and the binding can go. */
+static void queue_that_fails_to_start(struct kunit *test)
+{
+	struct net_devmem_dmabuf_binding *binding;
+	struct devmem_test *t = test->priv;
+	struct fake_netdev *driver = netdev_priv(t->dev);
+
+	binding = devmem_test_bind(test, entries, 1, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(binding));
+	driver->start_err = -EIO;
+	driver->start_errs = 1;
+	KUNIT_EXPECT_EQ(test, -EIO, devmem_test_bind_queue(test, binding, 0));
+	KUNIT_EXPECT_NULL(test,
+			  __netif_get_rx_queue(t->dev, 0)->mp_params.mp_ops);
+	devmem_test_unbind(binding);
+	KUNIT_EXPECT_EQ(test, 0, t->buf.mapped);
+}
+
+static void unbind_restarts_only_its_queues(struct kunit *test)
+{
+	struct net_devmem_dmabuf_binding *first, *second;
+	struct devmem_test *t = test->priv;
+	struct page_pool *pool;
+
+	first = devmem_test_bound(test, entries, 1, 0);
+	second = devmem_test_bind(test, entries, 1, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(second));
+	KUNIT_EXPECT_EQ(test, 0, devmem_test_bind_queue(test, second, 1));
+	pool = devmem_test_pool(test, 0);
+
+	devmem_test_unbind(second);
+	KUNIT_EXPECT_PTR_EQ(test, pool, devmem_test_pool(test, 0));
+	KUNIT_EXPECT_NULL(test, devmem_test_pool(test, 1)->mp_ops);
+	KUNIT_EXPECT_EQ(test, 1, t->buf.mapped);
+	devmem_test_unbind(first);
+	KUNIT_EXPECT_NULL(test, devmem_test_pool(test, 0)->mp_ops);
+	KUNIT_EXPECT_EQ(test, 0, t->buf.mapped);
+}
+
+/* Whoever keeps a niov keeps the dmabuf, though it is bound no more and no
+ * descriptor is open.
+ */
+static void niovs_outlive_the_binding(struct kunit *test)
+{
+	struct net_devmem_dmabuf_binding *binding;
+	struct devmem_test *t = test->priv;
+	struct net_iov *niov;
+	u32 id;
+
+	binding = devmem_test_bound(test, entries, 1, 0);
+	id = net_devmem_binding_id(binding);
+	niov = devmem_test_get(devmem_test_pool(test, 0));
+	KUNIT_ASSERT_NOT_NULL(test, niov);
+	devmem_test_unbind(binding);
+	close_fd(t->fd);
+	t->fd = -1;
+
+	KUNIT_EXPECT_EQ(test, 1, t->buf.mapped);
+	devmem_test_place(test, niov, id, 0, entries[0].addr);
+	page_pool_return_skb_niov(niov);
+	KUNIT_EXPECT_TRUE(test, fake_netdev_wait(&t->buf.released));
+	KUNIT_EXPECT_EQ(test, 0, t->buf.mapped);
+	KUNIT_EXPECT_EQ(test, 0, t->buf.attached);
+}
+
+/* The netlink socket may be open for longer than the device is there. */
+static void binding_outlives_the_device(struct kunit *test)
+{
+	struct net_devmem_dmabuf_binding *binding;
+	struct devmem_test *t = test->priv;
+
+	binding = devmem_test_bound(test, entries, 1, 0);
+	rtnl_lock();
+	net_devmem_dev_gone(t->dev);
+	KUNIT_EXPECT_NULL(test,
+			  __netif_get_rx_queue(t->dev, 0)->mp_params.mp_ops);
+	rtnl_unlock();
+	fake_netdev_destroy(t->dev);
+	KUNIT_EXPECT_EQ(test, 1, t->buf.mapped);
+	devmem_test_unbind(binding);
+	KUNIT_EXPECT_EQ(test, 0, t->buf.mapped);
+	t->dev = fake_netdev_create();
+	KUNIT_ASSERT_NOT_NULL(test, t->dev);
+}
+
+/* A process that learns late that its binding is gone must not find another. */
+static void ids_are_not_reused_soon(struct kunit *test)
+{
+	struct net_devmem_dmabuf_binding *binding;
+	u32 last = 0, id;
+	int i;
+
+	for (i = 0; i < 10; i++) {
+		binding = devmem_test_bind(test, entries, 1, 0);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(binding));
+		id = net_devmem_binding_id(binding);
+		KUNIT_EXPECT_GT(test, id, last);
+		last = id;
+		devmem_test_unbind(binding);
+	}
+}
+
+static void only_dmabufs_are_located(struct kunit *test)
+{
+	static const struct memory_provider_ops other_ops;
+	struct page_pool *pool = kunit_kzalloc(test, sizeof(*pool), GFP_KERNEL);
+	struct net_iov_area area = {};
+	struct net_iov niov = { .pp = pool, .owner = &area };
+	u64 offset;
+	u32 id;
+
+	KUNIT_ASSERT_NOT_NULL(test, pool);
+	pool->mp_ops = &other_ops;
+	KUNIT_EXPECT_EQ(test, -ENODEV, net_devmem_locate(&niov, &id, &offset));
+}
+
+static void scarce_if_all_is_out(struct kunit *test)
+{
+	struct net_devmem_dmabuf_binding *binding;
+	struct net_iov *niov;
+
+	binding = devmem_test_bound(test, entries, 1, 0);
+	niov = devmem_test_get(devmem_test_pool(test, 0));
+	KUNIT_ASSERT_NOT_NULL(test, niov);
+	KUNIT_EXPECT_FALSE(test, net_devmem_scarce(niov));
+	devmem_test_take_all(test, 0);
+	KUNIT_EXPECT_TRUE(test, net_devmem_scarce(niov));
+	devmem_test_give_all(test, 1);
+	KUNIT_EXPECT_FALSE(test, net_devmem_scarce(niov));
+	page_pool_return_skb_niov(niov);
+	devmem_test_unbind(binding);
+}
+
+static struct kunit_case binding_test_cases[] = {
+	KUNIT_CASE(failures_are_told),
+	KUNIT_CASE(queue_that_fails_to_start),
+	KUNIT_CASE(unbind_restarts_only_its_queues),
+	KUNIT_CASE(niovs_outlive_the_binding),
+	KUNIT_CASE(binding_outlives_the_device),
+	KUNIT_CASE(ids_are_not_reused_soon),
+	KUNIT_CASE(only_dmabufs_are_located),
+	KUNIT_CASE(scarce_if_all_is_out),
+	{}
+};
+
+static struct kunit_suite binding_test_suite = {
+	.name = "devmem_binding",
+	.init = devmem_test_init,
+	.exit = devmem_test_exit,
+	.test_cases = binding_test_cases,
+};
+
+kunit_test_suite(binding_test_suite);
