@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// The frame of the devmem command: a file for each subcommand, which adds itself to the command
+// line and leaves its exit status.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+/// What scripts can rely on; devmem(1) says the same.
+enum ExitStatus {
+    exit_fine = 0,
+    exit_missing = 1,  ///< something that is needed is not there
+    exit_usage = 2,
+    exit_failed = 3,  ///< the kernel or the NIC refused, or there is no such interface
+};
+
+/// status is written when the subcommand runs and must outlive app.
+void add_doctor(CLI::App& app, int& status);
+void add_restore(CLI::App& app, int& status);
+void add_status(CLI::App& app, int& status);

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// devmem: device memory TCP from the command line.
+#include <fmt/core.h>
+
+#include <exception>
+
+#include "command.h"
+
+int main(int argc, char** argv) {
+    int status = exit_fine;
+    CLI::App app("Device memory TCP: what this machine can do, and what it is doing.", "devmem");
+    app.footer(
+        "Exit status: 0 fine, 1 something needed is missing, 2 wrong usage, 3 failed.\n"
+        "devmem COMMAND --help tells about one command.");
+    app.require_subcommand(1);
+    add_doctor(app, status);
+    add_restore(app, status);
+    add_status(app, status);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? exit_fine : exit_usage;
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "devmem: {}\n", error.what());
+        return exit_failed;
+    }
+    return status;
+}
