@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "bound.h"
+
+#include "devmem/rss_table.h"
+
+Bound::Bound(std::shared_ptr<Topology> pair_given, const BoundOptions& options)
+    : pair(std::move(pair_given)),
+      topology(*pair),
+      ifindex(devmem::interface_index("dm0")),
+      split(std::in_place, ifindex),
+      memory(options.udmabuf ? devmem::DmaBuf::udmabuf(options.memory)
+                             : devmem::DmaBuf::accelmem(options.memory)),
+      binding(std::in_place, ifindex, options.queues, *memory),
+      id(binding->id()),
+      listener(5201, options.rcvbuf) {
+    spread_over(ifindex, options.queues);
+}
+
+void spread_over(std::uint32_t ifindex, const std::vector<std::uint32_t>& queues) {
+    auto table = devmem::rss_table(ifindex);
+    for (std::size_t i = 0; i < table.size(); i++) table[i] = queues[i % queues.size()];
+    devmem::set_rss_table(ifindex, table);
+}

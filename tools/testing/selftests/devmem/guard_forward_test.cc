@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0
+// Packets with payload in device memory that would have to leave again: by routing, bridging,
+// mirrors. No other device can send them, so they are dropped and counted, and nothing else is.
+//
+//    there             here               beyond
+//    dm0p <======> dm0      dm1 <======> dm1p
+//    10.9.0.2   10.9.0.1  10.8.0.1    10.8.0.3
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <memory>
+
+#include "guard.h"
+#include "leftovers.h"
+
+namespace {
+
+// Does something in another namespace, in this process.
+template <class Body>
+auto inside(int netns, const Body& body) {
+    const devmem::Fd here(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+    if (::setns(netns, CLONE_NEWNET) != 0) throw_errno_of("setns");
+    auto result = body();
+    if (::setns(here.get(), CLONE_NEWNET) != 0) throw_errno_of("setns");
+    return result;
+}
+
+devmem::Fd new_namespace() {
+    const devmem::Fd here(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+    if (::unshare(CLONE_NEWNET) != 0) throw_errno_of("unshare");
+    devmem::Fd made(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+    if (::setns(here.get(), CLONE_NEWNET) != 0) throw_errno_of("setns");
+    return made;
+}
+
+/// A third namespace, another NIC that leads there, and a listener there. Routed, until told
+/// otherwise.
+class Beyond {
+  public:
+    static constexpr const char* v4 = "10.8.0.3";
+    static constexpr const char* v6 = "fd08::3";
+
+    explicit Beyond(const Bound& bound) : netns_(new_namespace()) {
+        bound.topology.here(
+            fmt::format("ip -batch - <<-END\n"
+                        "link add name dm1 type dmnic\n"
+                        "link set dm1p netns /proc/{}/fd/{}\n"
+                        "addr add 10.8.0.1/24 dev dm1\n"
+                        "addr add fd08::1/64 dev dm1 nodad\n"
+                        "link set dm1 up\n"
+                        "END\n"
+                        "echo 1 >/proc/sys/net/ipv4/ip_forward\n"
+                        "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding\n",
+                        ::getpid(), netns_.get()));
+        run("ip link set lo up && ip link set dm1p up &&"
+            "ip addr add 10.8.0.3/24 dev dm1p && ip addr add fd08::3/64 dev dm1p nodad &&"
+            "ip route add 10.9.0.0/24 via 10.8.0.1 && ip route add fd09::/64 via fd08::1");
+        bound.topology.there(
+            "ip route add 10.8.0.0/24 via 10.9.0.1 && ip route add fd08::/64 via fd09::1");
+        listener_ = inside(netns_.get(), [] { return std::make_unique<Listener>(); });
+    }
+
+    void run(const std::string& command) const { run_in(netns_.get(), command); }
+    [[nodiscard]] Reader accept() const { return Reader(listener_->accept(), {}); }
+
+  private:
+    devmem::Fd netns_;
+    std::unique_ptr<Listener> listener_;
+};
+
+// Has the reader got nothing while that count moved?
+template <class Count>
+void expect_drops(Reader& reader, const Count& count, std::uint64_t before) {
+    EXPECT("drops are counted", within(20, [&] { return count() > before; }), count());
+    reader.read(1, 0.3);
+    EXPECT_EQUAL("bytes that got through", 0, reader.bytes());
+}
+
+// A stream to beyond stops where it would have to be sent; in host memory it goes on.
+template <class Count>
+void expect_stopped(const Bound& bound, const Beyond& beyond, const char* to, const Count& count) {
+    const bool v6 = std::string(to).find(':') != std::string::npos;
+    const std::uint64_t before = count();
+    Sender sender = bound.send({.to = to, .bytes = 256 * kibibyte});
+    Reader reader = beyond.accept();
+    expect_drops(reader, count, before);
+    const auto rule = in_host_memory(bound, device_port, v6);
+    EXPECT("in host memory the stream goes on", reader.read(), reader.bytes());
+    expect_whole(reader, 256 * kibibyte, 256 * kibibyte);
+}
+
+std::uint64_t dm1_dropped() {
+    return tx_dropped("dm1");
+}
+
+// ---- routing --------------------------------------------------------------
+
+template <bool gro>
+void route() {
+    const Bound bound;
+    const Beyond beyond(bound);
+    if (!gro) bound.topology.here("ethtool -K dm0 gro off");
+    expect_stopped(bound, beyond, Beyond::v4, dm1_dropped);
+    expect_stopped(bound, beyond, Beyond::v6, dm1_dropped);
+    expect_stream(bound);
+}
+
+// Without a queueing discipline the drop is in another place.
+void route_noqueue() {
+    const Bound bound;
+    const Beyond beyond(bound);
+    bound.topology.here("tc qdisc replace dev dm1 root noqueue");
+    expect_stopped(bound, beyond, Beyond::v4, dm1_dropped);
+    expect_stream(bound);
+}
+
+void route_conntrack() {
+    need_program("nft");
+    need_module("nf_conntrack", "CONFIG_NF_CONNTRACK");
+    const Bound bound;
+    const Beyond beyond(bound);
+    bound.topology.here(
+        "nft 'add table ip t; add chain ip t f { type filter hook forward priority 0; };"
+        "add rule ip t f ct state invalid drop'");
+    expect_stopped(bound, beyond, Beyond::v4, dm1_dropped);
+    expect_stream(bound);
+}
+
+// ---- packets too large for the way on -------------------------------------
+
+// With a small MTU there and no DF bit, the router is to cut packets: it can't copy these.
+template <bool gro>
+void fragment() {
+    skip_on_stock("BUG in ip_frag_next()");
+    const Bound bound;
+    const Beyond beyond(bound);
+    bound.topology.there("echo 1 >/proc/sys/net/ipv4/ip_no_pmtu_disc");
+    bound.topology.here("ip link set dm1 mtu 1000");
+    if (!gro) bound.topology.here("ethtool -K dm0 gro off");
+    expect_stopped(bound, beyond, Beyond::v4, [] { return snmp("Ip", "FragFails"); });
+    EXPECT("in host memory they were cut", snmp("Ip", "FragCreates") > 0, 0);
+    expect_stream(bound);
+}
+
+std::uint64_t too_big_sent(bool v6) {
+    if (v6) return number("awk '$1 == \"Icmp6OutPktTooBigs\" { print $2 }' /proc/net/snmp6");
+    return snmp("Icmp", "OutDestUnreachs");
+}
+
+// The router says that a packet is too large, and quotes it as far as it can read it. Who gets that
+// checks its checksum, and believes it.
+void too_large(const char* to, bool v6) {
+    skip_on_stock("ICMP errors quote memory that nobody has written to");
+    const Bound bound;
+    const Beyond beyond(bound);
+    bound.topology.here("ip link set dm1 mtu 1300");
+    Sender sender = bound.send({.to = to, .bytes = 256 * kibibyte});
+    Reader reader = beyond.accept();
+    EXPECT("the router says so", within(20, [&] { return too_big_sent(v6) > 0; }), 0);
+    const auto ask = fmt::format("ip route get {} | sed -n 's/.*mtu \\([0-9]*\\).*/\\1/p'", to);
+    const auto learned = [&] {
+        return inside(bound.topology.there_fd(), [&] { return first_word(ask); });
+    };
+    EXPECT("the sender learns", within(20, [&] { return learned() == "1300"; }), learned());
+    const auto rule = in_host_memory(bound, device_port, v6);
+    EXPECT("in host memory the stream goes on", reader.read(), reader.bytes());
+    expect_whole(reader, 256 * kibibyte, 256 * kibibyte);
+}
+
+void path_mtu() {
+    too_large(Beyond::v4, false);
+}
+
+void path_mtu_v6() {
+    too_large(Beyond::v6, true);
+}
+
+// ---- bridges --------------------------------------------------------------
+
+// Both NICs are ports of a bridge, which has our address too.
+void bridge() {
+    need_module("bridge", "CONFIG_BRIDGE");
+    const Bound bound;
+    const Beyond beyond(bound);
+    bound.topology.here(
+        "ip link add br0 type bridge && ip addr flush dev dm0 && ip addr flush dev dm1 &&"
+        "ip link set dm0 master br0 && ip link set dm1 master br0 && ip link set br0 up &&"
+        "ip addr add 10.9.0.1/24 dev br0 && ip addr add fd09::1/64 dev br0 nodad");
+    beyond.run(
+        "ip addr flush dev dm1p && ip addr add 10.9.0.3/24 dev dm1p &&"
+        "ip addr add fd09::3/64 dev dm1p nodad");
+    expect_stopped(bound, beyond, "10.9.0.3", dm1_dropped);
+    expect_stopped(bound, beyond, "fd09::3", dm1_dropped);
+    expect_stream(bound);
+    expect_stream(bound, {.to = "fd09::1", .bytes = 256 * kibibyte});
+}
+
+// ---- mirrors --------------------------------------------------------------
+
+void need_mirred() {
+    need_module("act_mirred", "CONFIG_NET_ACT_MIRRED");
+    need_module("cls_matchall", "CONFIG_NET_CLS_MATCHALL");
+    need_module("sch_ingress", "CONFIG_NET_SCH_INGRESS");
+}
+
+void mirred(const Bound& bound, const std::string& what) {
+    bound.topology.here(
+        "tc qdisc replace dev dm0 clsact &&"
+        "tc filter add dev dm0 ingress matchall action mirred " +
+        what);
+}
+
+// A stream passes a mirror that can't show it; in host memory it can.
+void expect_mirror(const Bound& bound, const std::string& to) {
+    const auto before = tx_dropped(to);
+    mirred(bound, "egress mirror dev " + to);
+    expect_stream(bound);
+    const auto dropped = tx_dropped(to) - before;
+    EXPECT("drops are counted at " + to, dropped > 3, dropped);
+    bound.topology.here("tc qdisc del dev dm0 clsact");
+}
+
+void mirror() {
+    need_mirred();
+    const Bound bound;
+    const Beyond beyond(bound);
+    expect_mirror(bound, "dm1");
+}
+
+void mirror_to_itself() {
+    need_mirred();
+    const Bound bound;
+    expect_mirror(bound, "dm0");
+}
+
+devmem::Fd open_tap(const char* name) {
+    devmem::Fd fd(::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
+    ifreq request{};
+    std::strncpy(request.ifr_name, name, sizeof(request.ifr_name) - 1);
+    request.ifr_flags = IFF_TAP | IFF_NO_PI;
+    if (!fd.is_open() || ::ioctl(fd.get(), TUNSETIFF, &request) != 0) throw_errno_of("make a tap");
+    return fd;
+}
+
+// Frames that a tap device gives with TCP payload from this port.
+unsigned frames_with_payload(const devmem::Fd& tap, std::uint16_t port) {
+    std::vector<std::byte> buffer(1 << 17);
+    unsigned frames = 0;
+    for (;;) {
+        const ssize_t got = ::read(tap.get(), buffer.data(), buffer.size());
+        if (got <= 14) break;
+        const auto frame = std::span(buffer).first(static_cast<std::size_t>(got));
+        const auto tcp = parse_tcp(frame.subspan(14));
+        frames += tcp && tcp->from == port && tcp->has_payload();
+    }
+    return frames;
+}
+
+void mirror_to_tap() {
+    need_mirred();
+    need_module("tun", "CONFIG_TUN");
+    const Bound bound;
+    const auto tap = open_tap("tap0");
+    bound.topology.here("ip link set tap0 up");
+    expect_mirror(bound, "tap0");
+    EXPECT_EQUAL("frames read", 0, frames_with_payload(tap, device_port));
+    mirred(bound, "egress mirror dev tap0");
+    expect_host_stream(bound);
+    const auto frames = frames_with_payload(tap, host_port);
+    EXPECT("frames read in host memory", frames > 3, frames);
+}
+
+// All is sent on to another device, once the connection stands.
+void redirect(const std::string& to) {
+    need_mirred();
+    const Bound bound;
+    const Beyond beyond(bound);
+    Sender sender = bound.send({.bytes = 4096 * kibibyte});
+    Reader reader = bound.accept();
+    EXPECT("the stream begins", reader.read(64 * kibibyte), reader.bytes());
+    const auto before = tx_dropped(to);
+    mirred(bound, "egress redirect dev " + to);
+    reader.give_back();
+    while (reader.read(endless, 0.5) && !reader.over()) {
+    }
+    EXPECT("the redirected stream stops", !reader.over(), reader.bytes());
+    EXPECT("drops are counted", within(20, [&] { return tx_dropped(to) > before; }), before);
+    bound.topology.here("tc qdisc del dev dm0 clsact");
+    EXPECT("the stream goes on", reader.read(), reader.bytes());
+    expect_whole(reader, 4096 * kibibyte);
+}
+
+void redirect_to_port() {
+    redirect("dm1");
+}
+
+void redirect_to_itself() {
+    redirect("dm0");
+}
+
+// A copy of each packet, sent by way of another gateway.
+void tee() {
+    skip_on_stock("__pskb_copy_fclone() takes references on NULL pages");
+    need_program("iptables");
+    need_module("xt_TEE", "CONFIG_NETFILTER_XT_TARGET_TEE");
+    const Bound bound;
+    const Beyond beyond(bound);
+    const auto before = dm1_dropped();
+    bound.topology.here("iptables -w -t mangle -A PREROUTING -i dm0 -j TEE --gateway 10.8.0.3");
+    expect_stream(bound);
+    EXPECT("drops are counted", dm1_dropped() > before, before);
+}
+
+const ktap_test tests[] = {
+    {"a router: dropped and counted", clean<route<true>>},
+    {"a router without GRO: the same", clean<route<false>>},
+    {"a router without a queueing discipline: the same", clean<route_noqueue>},
+    {"a router with conntrack: the same", clean<route_conntrack>},
+    {"a smaller MTU ahead: FragFails counts", clean<fragment<true>>},
+    {"a smaller MTU ahead, no GRO: the same", clean<fragment<false>>},
+    {"a smaller MTU ahead, DF: the sender is told", clean<path_mtu>},
+    {"a smaller MTU ahead, IPv6: the sender is told", clean<path_mtu_v6>},
+    {"a bridge: drops what has to leave, takes what is its own", clean<bridge>},
+    {"a mirror to another NIC: drops the copy, the stream is exact", clean<mirror>},
+    {"a mirror to the same NIC: the same", clean<mirror_to_itself>},
+    {"a mirror to a tap device: the same", clean<mirror_to_tap>},
+    {"a redirection to another NIC: dropped and counted", clean<redirect_to_port>},
+    {"a redirection to the same NIC: the same", clean<redirect_to_itself>},
+    {"xt_TEE: drops the copy, the stream is exact", clean<tee>},
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (!module_loaded("dmnic") || !module_loaded("accelmem"))
+        return ktap_skip_all("no dmnic or no accelmem module");
+    return run_tests(tests, argc, argv);
+}
