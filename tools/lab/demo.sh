@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# The demonstration: devmem-demo is the program, demo-in-vm its stage.
+
+lab_demo() {
+	options "--kernel= --debug --file=" "$@"
+	((${#ARGS[@]} == 0)) || misuse "demo: what is ${ARGS[0]}?"
+	local file=()
+	if [[ ${OPT[file]:-} ]]; then
+		[[ -r ${OPT[file]} ]] || die "cannot read ${OPT[file]}"
+		file=(--file "$(readlink -f "${OPT[file]}")")	# the guest sees it where it is
+	fi
+	vm_prepare
+	vm "$LAB/tools/lab/demo-in-vm" "${file[@]}"
+}

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# A series of patches: how it leaves the repository, and tests of that.
+
+lab_series() {
+	options "" "$@"
+	((${#ARGS[@]} == 2)) || misuse "series: of which kernel, and to which folder?"
+	[[ -e $LAB/patches/${ARGS[0]}/series ]] || misuse "no patches for ${ARGS[0]}"
+	local folder tree
+	mkdir -p "${ARGS[1]}"
+	folder=$(readlink -f "${ARGS[1]}")
+	[[ ! $(ls -A "$folder") ]] || die "$folder is not empty: what lies there would land with the series"
+	need "to write the patches" git patch xz-utils
+	patched_source "${ARGS[0]}"
+	tree=$CACHE/linux-${ARGS[0]}-$(patched_id "${ARGS[0]}")
+	step "applying patches/${ARGS[0]}" kernel-patches patched_tree "${ARGS[0]}" "$tree"
+	step "writing the mailbox" series "$LAB/patches/kernel-tree" mailbox "${ARGS[0]}" "$tree/tree" "$folder"
+	say "git am $folder/*.patch puts $(find "$folder" -name '*.patch' | wc -l) patches on Linux ${SOURCE##*/}"
+}
+
+# The points of the suite. The files that the patches edit, and .gitattributes, by
+# which git writes them, stand for the whole source: this takes seconds.
+test_series() {
+	local source scratch
+	need "to test the patches" git patch xz-utils
+	patched_source 6.1
+	scratch=$(mktemp -d -t series.XXXXXX)
+	# shellcheck disable=SC2064 # now: $scratch is local
+	trap "rm -rf '$scratch'" EXIT
+	source=$scratch/source
+	mkdir "$source"
+	cd "$SOURCE" || exit
+	{ echo .gitattributes && sed -n 's|^--- a/||p' "$LAB"/patches/6.1/*.patch; } | sort -u |
+		xargs cp --parents -t "$source"
+	test_check "the round trip leaves no diff" "$LAB/patches/kernel-tree" check 6.1 "$source"
+	test_check "git am of the mailbox gives the same tree" series_mailbox
+	test_check "a patch whose context has changed applies, and is reported" series_fuzz
+	test_check "a patch that does not apply is named" series_conflict
+	test_check "a new file that the source has already is named" series_collision
+}
+
+series_mailbox() {
+	local tree=$scratch/tree
+	"$LAB/patches/kernel-tree" new 6.1 "$source" "$tree"
+	"$LAB/patches/kernel-tree" mailbox 6.1 "$tree" "$scratch/mailbox"
+	cd "$tree" || exit
+	git -c advice.detachedHead=false worktree add -q "$scratch/am" base
+	git -C "$scratch/am" -c user.name=lab -c user.email=lab@localhost am -q "$scratch"/mailbox/*.patch
+	git diff --exit-code HEAD "$(git -C "$scratch/am" rev-parse HEAD)"
+	test "$(git rev-parse 'HEAD^{tree}')" = "$(git -C "$scratch/am" rev-parse 'HEAD^{tree}')"
+}
+
+# series_new NAME SED: copies the source to NAME, edits the first file of the
+# first patch there, and applies the series. Prints what that said.
+series_new() {
+	local file
+	file=$(sed -n 's|^--- a/||p' "$LAB"/patches/6.1/0001-*.patch | head -n 1)
+	cp -a "$source" "$scratch/$1"
+	sed -i "$2" "$scratch/$1/$file"
+	"$LAB/patches/kernel-tree" new 6.1 "$scratch/$1" "$scratch/$1-tree" 2>&1
+}
+
+series_fuzz() {
+	local line
+	line=$(sed -n 's/^@@ -\([0-9]*\),.*/\1/p' "$LAB"/patches/6.1/0001-*.patch | head -n 1)
+	series_new fuzz "${line}s|\$| /* not what it was */|" | tee "$scratch/fuzz.log"
+	grep "0001-.* applies with fuzz or offset" "$scratch/fuzz.log"
+	grep "with fuzz" "$scratch/fuzz.log"
+}
+
+series_conflict() {
+	! series_new conflict 's/./x/g' >"$scratch/conflict.log" || return 1
+	cat "$scratch/conflict.log"
+	grep "0001-.* does not apply" "$scratch/conflict.log"
+}
+
+series_collision() {
+	local file
+	file=$(grep -v '^#' "$LAB/patches/6.1/series" | cut -s -d ' ' -f 2 | head -n 1)
+	cp -a "$source" "$scratch/collision"
+	mkdir -p "$scratch/collision/$(dirname "$file")"
+	touch "$scratch/collision/$file"
+	! "$LAB/patches/kernel-tree" new 6.1 "$scratch/collision" "$scratch/collision-tree" >"$scratch/collision.log" 2>&1 ||
+		return 1
+	cat "$scratch/collision.log"
+	grep "$file: the kernel has such a file already" "$scratch/collision.log"
+}
