@@ -62,13 +62,13 @@ for knob in fail_alloc fail_start; do
 	is "and has no carrier, nor failures left" "0 0" \
 		"$(ip -n "$ns_b" -o link show dm0p | grep -c LOWER_UP) $(<$knobs/$knob)"
 	want_ok up
-	wait_for 20 sh -c "ip -n $ns_a link show dm0 | grep LOWER_UP"
+	wait_for 60 ready "$ns_a" dm0
 	traffic_passes
 	all_ok "then it comes up, and works"
 	ip -n "$ns_b" link set dm0p down
 done
 up
-wait_for 20 sh -c "ip -n $ns_a link show dm0 | grep LOWER_UP"
+wait_for 60 ready "$ns_a" dm0
 addresses 2>/dev/null
 
 # --- changing --------------------------------------------------------------

@@ -95,7 +95,7 @@ ip -n "$ns_a" link set dm0p netns "$ns_b"
 addresses 2>/dev/null
 ip -n "$ns_b" link set dm0p up
 hush
-wait_for 20 sh -c "ip -n $ns_a link show dm0 | grep LOWER_UP"
+wait_for 60 ready "$ns_a" dm0
 works
 all_ok "an end moves under traffic"
 noise

@@ -158,7 +158,7 @@ all_ok "a table nobody set follows the channels"
 rxfh weight 0 0 0 0 0 1
 ip -n "$ns_b" link set dm0p down
 ip -n "$ns_b" link set dm0p up
-wait_for 20 sh -c "ip -n $ns_a link show dm0 | grep LOWER_UP"
+wait_for 60 ready "$ns_a" dm0
 is "a table somebody set outlives down and up" "5:8 $suite_key" "$(landed 8) $(key)"
 
 # --- under traffic ---------------------------------------------------------

@@ -154,7 +154,7 @@ is "a rule finds a location by itself" "3:4 $added" \
 rule tcp4 dst-port 2222 action 1 loc 11 >/dev/null
 ip -n "$ns_b" link set dm0p down
 ip -n "$ns_b" link set dm0p up
-wait_for 20 sh -c "ip -n $ns_a link show dm0 | grep LOWER_UP"
+wait_for 60 ready "$ns_a" dm0
 b ethtool -G dm0p rx 256
 is "rules outlive down, up and new rings" "3:4 1:4" \
 	"$(lane $four proto=udp) $(lane $four)"

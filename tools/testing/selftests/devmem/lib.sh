@@ -148,6 +148,12 @@ wait_for() {
 	done
 }
 
+# ready NETNS DEV: the link is up, and the stack sends there. LOWER_UP says the first
+# alone: what is sent between the two is lost.
+ready() {
+	ip -n "$1" link show "$2" | grep "state UP"
+}
+
 # gone PID: it ended, though its new parent may not have noticed
 gone() {
 	local state
@@ -248,6 +254,8 @@ topology() {
 	[ -n "$quiet" ] || addresses
 	ip -n "$ns_a" link set dm0 up
 	ip -n "$ns_b" link set dm0p up
+	wait_for 60 ready "$ns_a" dm0
+	wait_for 60 ready "$ns_b" dm0p
 }
 
 addresses() {
@@ -264,6 +272,8 @@ quiet_pair() {
 	link_add "$ns_c" q0
 	ip -n "$ns_c" link set q0 up
 	ip -n "$ns_c" link set q0p up
+	wait_for 60 ready "$ns_c" q0
+	wait_for 60 ready "$ns_c" q0p
 }
 
 # toggle NS-VERB DEV FEATURE on|off...: ethtool likes to talk about it
