@@ -234,8 +234,10 @@ static int listener(int type, int port)
 		err(2, "socket");
 	setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (type == SOCK_DGRAM)
+	if (type == SOCK_DGRAM) {
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	}
 	if (bind(fd, (struct sockaddr *)&any, sizeof(any)))
 		err(2, "bind");
 	if (type == SOCK_STREAM && listen(fd, MAX_CONNS))
@@ -281,7 +283,10 @@ struct options {
 	int source;		/* first source port, 0: any */
 	uint64_t bytes;		/* per stream; datagrams: how many in all */
 	double secs;		/* send this long instead */
-	double patience;	/* give up this long after the last progress */
+	/* Give up this long after the last progress: longer than TCP may be
+	 * silent after a few losses, each of which doubles its time-out.
+	 */
+	double patience;
 	size_t size;		/* of a write or a datagram */
 	unsigned int rate;	/* of a stream in bytes a second, 0: any */
 	bool ragged;		/* writes of every size up to that */
@@ -289,7 +294,7 @@ struct options {
 };
 
 static struct options opt = {
-	.port = 7000, .conns = 1, .bytes = 1 << 20, .patience = 15,
+	.port = 7000, .conns = 1, .bytes = 1 << 20, .patience = 60,
 };
 
 static int dial(int type, int index)
@@ -488,22 +493,17 @@ static int tcp(void)
 	return tcp_report(start);
 }
 
-static uint64_t echoes, wrong, lost;
+static uint64_t echoes, wrong;
 
-static uint64_t settled(void)
-{
-	return echoes + wrong + lost;
-}
-
-/* Takes one echo, waiting up to @ms for it. */
-static bool udp_echo(int ms)
+/* Takes one echo, or fails if none comes. */
+static bool udp_echo(void)
 {
 	static unsigned char buf[65536];
 	struct datagram head;
 	ssize_t n;
 	int i;
 
-	if (poll(polls, opt.conns, ms) <= 0)
+	if (poll(polls, opt.conns, opt.patience * 1000) <= 0)
 		return false;
 	for (i = 0; i < opt.conns; i++) {
 		if (!polls[i].revents)
@@ -540,8 +540,8 @@ static bool udp_send(uint64_t index)
 
 static int udp(void)
 {
+	uint64_t i, lost, sent = 0;
 	double start = now();
-	uint64_t i, sent = 0;
 
 	if (opt.size < sizeof(struct datagram) || opt.size > 65507)
 		errx(2, "a datagram has %zu to 65507 bytes",
@@ -554,10 +554,10 @@ static int udp(void)
 		sent += udp_send(i);
 		if (opt.flood && opt.rate)
 			usleep(1e6 * opt.size / opt.rate);
-		if (!opt.flood && sent - settled() >= 16 && !udp_echo(1000))
-			lost = sent - echoes - wrong;
+		if (!opt.flood && sent - echoes - wrong >= 16 && !udp_echo())
+			break;
 	}
-	while (!opt.flood && settled() < sent && udp_echo(1000))
+	while (!opt.flood && echoes + wrong < sent && udp_echo())
 		;
 	lost = sent - echoes - wrong;
 	printf("udp sent=%llu good=%llu wrong=%llu lost=%llu secs=%.2f\n",
