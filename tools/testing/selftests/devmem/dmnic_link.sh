@@ -166,6 +166,9 @@ $ipa link set dm0 down
 $ipa link set dm0 name other
 $ipa link set other up
 $ipb link set dm0p address 02:66:77:88:99:aa
+# Whatever b sent between the two has told a the old address, which a believes for
+# seconds: nobody announces a new one.
+$ipa neigh flush dev other
 passes "and after a new name and a new address" a traffic tcp 10.9.0.2
 $ipa link set other down
 $ipa link set other name dm0
