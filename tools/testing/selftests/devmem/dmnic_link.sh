@@ -132,7 +132,7 @@ ip netns del "$ns_c"
 has_names() {
 	[ "$(names "$1")" = "$2" ]
 }
-wait_for 20 has_names "$ns_a" dm0
+wait_for 60 has_names "$ns_a" dm0
 is "so does deleting a namespace" "dm0" "$(names "$ns_a")"
 
 # --- carrier ---------------------------------------------------------------
@@ -142,18 +142,18 @@ want "both down" "down down" "$(carrier "$ns_a" dm0) $(carrier "$ns_b" dm0p)"
 $ipa link set dm0 up
 want "one up" "down down" "$(carrier "$ns_a" dm0) $(carrier "$ns_b" dm0p)"
 $ipb link set dm0p up
-wait_for 20 has_carrier "$ns_a" dm0 up
+wait_for 60 has_carrier "$ns_a" dm0 up
 want "both up" "up up" "$(carrier "$ns_a" dm0) $(carrier "$ns_b" dm0p)"
 $ipa link set dm0 down
-wait_for 20 has_carrier "$ns_b" dm0p down
+wait_for 60 has_carrier "$ns_b" dm0p down
 want "the first down" "down down" "$(carrier "$ns_a" dm0) $(carrier "$ns_b" dm0p)"
 $ipa link set dm0 up
-wait_for 20 has_carrier "$ns_b" dm0p up
+wait_for 60 has_carrier "$ns_b" dm0p up
 $ipb link set dm0p down
-wait_for 20 has_carrier "$ns_a" dm0 down
+wait_for 60 has_carrier "$ns_a" dm0 down
 want "the second down" "down down" "$(carrier "$ns_a" dm0) $(carrier "$ns_b" dm0p)"
 $ipb link set dm0p up
-wait_for 20 has_carrier "$ns_a" dm0 up
+wait_for 60 has_carrier "$ns_a" dm0 up
 all_ok "there is carrier only while both ends are up"
 
 # --- traffic, names and addresses ------------------------------------------
@@ -178,9 +178,9 @@ addresses 2>/dev/null
 saw() {
 	local pid
 
-	pid=$(b sniff dm0p -o "$tmp/sniff" -n 3 -t 20 -p raw -d in)
+	pid=$(b sniff dm0p -o "$tmp/sniff" -n 3 -t 60 -p raw -d in)
 	a inject dm0 proto=raw dmac=02:de:ad:00:00:01 n=3 >/dev/null
-	wait_for 20 gone "$pid"
+	wait_for 90 gone "$pid"
 	grep -c "dmac=02:de:ad:00:00:01 .*content=ok" "$tmp/sniff"
 }
 $ipb link set dm0p promisc on
@@ -205,7 +205,7 @@ for size in 1500 4096 9000 9216; do
 	want_ok a traffic udp fd09::2 -n 32 -s $((size - 48))
 	want_ok a traffic tcp 10.9.0.2 -n 512k -r
 	want_ok a traffic tcp fd09::2 -n 512k -c 2
-	want_ok b ping -q -c 2 -i 0.05 -W 2 -M "do" -s $((size - 28)) 10.9.0.1
+	want_ok b ping -q -c 2 -i 0.05 -W 20 -M "do" -s $((size - 28)) 10.9.0.1
 done
 all_ok "frames of up to the MTU pass at 1500, 4096, 9000 and 9216"
 refuses "and a datagram beyond it does not leave" "too long" \

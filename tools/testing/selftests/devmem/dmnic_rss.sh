@@ -116,7 +116,7 @@ b ethtool -N dm0p rx-flow-hash tcp6 sdfn
 # --- what the stack is told ------------------------------------------------
 
 hashed() {
-	sniff="-t 20 -d in -n 2 -H $1"
+	sniff="-t 60 -d in -n 2 -H $1"
 	sniffed b dm0p a inject dm0 n=2 src=66.9.149.187 dst=161.142.100.80 \
 		sport=2794 dport=1766
 	wc -l <"$tmp/sniff"

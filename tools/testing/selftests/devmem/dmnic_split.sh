@@ -13,6 +13,12 @@ split() {
 	b ring_split dm0p "$@"
 }
 
+# all_seen COUNT: so many frames were received, and each counted as split or whole
+all_seen() {
+	after
+	moved_by rx_packets "$1" && [ $((moved[rx_split_packets] + moved[rx_unsplit_packets])) -ge "$1" ]
+}
+
 # how COUNT KEY=VALUE...: "split whole" counts of the frames, which must be COUNT
 how() {
 	local count=$1
@@ -20,7 +26,7 @@ how() {
 	shift
 	before b dm0p
 	a inject dm0 n=$count "$@" >/dev/null
-	after rx_packets $count
+	wait_for 60 all_seen $count
 	echo "${moved[rx_split_packets]} ${moved[rx_unsplit_packets]}"
 }
 
@@ -122,16 +128,16 @@ each() {
 	done
 }
 
-# seen WHAT FRAME...: wants a capture to show each, whole. The first word of a
-# frame is its payload's length.
+# seen WHAT FRAME...: wants a capture to show each, whole, in the order that their
+# queues come to. The first word of a frame is its payload's length.
 seen() {
 	local what=$1 expected
 
 	shift
-	expected=$(for frame; do frame=${frame#len=}; echo "${frame%% *} ok ok"; done)
-	sniff="-t 20 -d in -n $#"
+	expected=$(for frame; do frame=${frame#len=}; echo "${frame%% *} ok ok"; done | sort -n)
+	sniff="-t 60 -d in -n $#"
 	sniffed b dm0p each "$@"
-	want "$what" "$expected" "$(fields payload content csum)"
+	want "$what" "$expected" "$(fields payload content csum | sort -n)"
 }
 
 for state in on off; do

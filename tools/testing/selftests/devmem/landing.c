@@ -122,7 +122,7 @@ void landing_report(int frames)
 	int tries;
 	uint32_t i;
 
-	for (tries = 0; tries < 600 && all < (uint64_t)frames; tries++) {
+	for (tries = 0; tries < 6000 && all < (uint64_t)frames; tries++) {
 		if (tries)
 			usleep(5000);
 		read_counts(after);

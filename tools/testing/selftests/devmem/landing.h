@@ -6,7 +6,7 @@
 /* landing_open - note the counts of "NETNS:DEV"; exits if there are none */
 void landing_open(const char *where);
 
-/* landing_report - wait until @frames have landed, three seconds at most, and
+/* landing_report - wait until @frames have landed, half a minute at most, and
  * print where
  */
 void landing_report(int frames);

@@ -309,9 +309,22 @@ sniffed() {
 	# shellcheck disable=SC2086 # options, one word each
 	pid=$("$at" sniff "$dev" -o "$tmp/sniff" $sniff) || exit 1
 	"$@" >"$tmp/out" 2>&1 || sed 's/^/# /' "$tmp/out"
-	wait_for 30 gone "$pid"
+	wait_for 90 gone "$pid"
 }
 sniff="-t 1 -d in"
+
+# sniffed_until REGEX NS-VERB DEV CMD...: the TCP that came in there, in $tmp/sniff,
+# until a frame's line matched
+sniffed_until() {
+	local regex=$1 at=$2 dev=$3 pid
+
+	shift 3
+	pid=$("$at" sniff "$dev" -o "$tmp/sniff" -t 200 -d in -p tcp) || exit 1
+	"$@"
+	wait_for 60 grep -Eq "$regex" "$tmp/sniff"
+	kill "$pid" 2>/dev/null
+	wait_for 60 gone "$pid"
+}
 
 # fields KEY...: these values of each line that was sniffed
 fields() {
@@ -358,10 +371,18 @@ before() {
 	read_stats "$1" "$2" marked
 }
 
-# after [KEY COUNT]: waits for KEY to move that much, but not for ever
+# moved_by [KEY COUNT]...: each KEY moved that much
+moved_by() {
+	while [ $# != 0 ]; do
+		[ "${moved[$1]:-0}" -ge "$2" ] || return
+		shift 2
+	done
+}
+
+# after [KEY COUNT]...: waits for each KEY to move that much, but not for ever
 after() {
 	local -A now=()
-	local key end=$((SECONDS + 20))
+	local key end=$((SECONDS + 60))
 
 	while :; do
 		moved=() now=()
@@ -369,8 +390,7 @@ after() {
 		for key in "${!now[@]}"; do
 			moved[$key]=$((now[$key] - ${marked[$key]:-0}))
 		done
-		[ $# = 0 ] && return
-		[ "${moved[$1]:-0}" -ge "$2" ] && return
+		moved_by "$@" && return
 		[ $SECONDS -lt $end ] || return
 		sleep 0.05
 	done
