@@ -21,23 +21,48 @@ devices() {
 	ip -o link show type dmnic
 }
 
+# elsewhere PID: it is in another namespace than we are, or has ended
+elsewhere() {
+	! [ "/proc/$1/ns/net" -ef /proc/self/ns/net ]
+}
+
+# loud NETNS ARGUMENT...: traffic there, in the background. When this returns, those
+# who look for what runs there find it.
+loud() {
+	local ns=$1
+
+	shift
+	nsenter --net="/run/netns/$ns" traffic "$@" >/dev/null 2>&1 &
+	disown # bash is not to tell that it was killed
+	wait_for 60 elsewhere $!
+}
+
 # noise [-R BYTES_PER_SECOND]: floods and streams in both directions, for as long
 # as it takes. At full speed commands have to wait for their turn.
 noise() {
 	serve a
 	serve b
-	a traffic udp 10.9.0.2 -f -c 4 -t 60 -s 1400 "$@" >/dev/null 2>&1 &
-	b traffic udp fd09::1 -f -c 4 -t 60 -s 200 "$@" >/dev/null 2>&1 &
-	a traffic tcp 10.9.0.2 -c 4 -t 60 "$@" >/dev/null 2>&1 &
-	b traffic tcp 10.9.0.1 -c 4 -t 60 -r "$@" >/dev/null 2>&1 &
+	loud "$ns_a" udp 10.9.0.2 -f -c 4 -t 300 -s 1400 "$@"
+	loud "$ns_b" udp fd09::1 -f -c 4 -t 300 -s 200 "$@"
+	loud "$ns_a" tcp 10.9.0.2 -c 4 -t 300 "$@"
+	loud "$ns_b" tcp 10.9.0.1 -c 4 -t 300 -r "$@"
 	sleep 0.3
 }
 
-hush() {
-	local pids
+# silence NETNS: nothing runs there any more, nor holds a port or the namespace
+silence() {
+	local pid pids
 
-	pids=$(ip netns pids "$ns_a" 2>/dev/null; ip netns pids "$ns_b" 2>/dev/null)
+	pids=$(ip netns pids "$1" 2>/dev/null)
 	[ -z "$pids" ] || kill -9 $pids 2>/dev/null
+	for pid in $pids; do
+		wait_for 60 gone $pid
+	done
+}
+
+hush() {
+	silence "$ns_a"
+	silence "$ns_b"
 	wait 2>/dev/null
 }
 
@@ -47,6 +72,8 @@ pair() {
 	addresses
 	ip -n "$ns_a" link set dm0 up
 	ip -n "$ns_b" link set dm0p up
+	wait_for 60 ready "$ns_a" dm0
+	wait_for 60 ready "$ns_b" dm0p
 }
 
 works() {
@@ -96,13 +123,16 @@ addresses 2>/dev/null
 ip -n "$ns_b" link set dm0p up
 hush
 wait_for 60 ready "$ns_a" dm0
+# The flood made a ask for b's address while there was no link. Who joins in when the
+# last such question has gone unheard fails with it.
+ip -n "$ns_a" neigh flush dev dm0
 works
 all_ok "an end moves under traffic"
 noise
-# a process in there would keep it alive
-ip netns pids "$ns_b" | xargs kill -9
+# a process in there would keep it alive, and so do the last bytes of its connections
+silence "$ns_b"
 ip netns del "$ns_b"
-wait_for 20 sh -c "! ip -n $ns_a link show dm0"
+wait_for 150 sh -c "! ip -n $ns_a link show dm0"
 want "devices in the other namespace" "" "$(ip -n "$ns_a" -o link show type dmnic)"
 hush
 new_ns "$ns_b"
@@ -235,22 +265,37 @@ for _ in 1 2 3; do
 done
 all_ok "it comes back, and works"
 
+# all_accepted: the server has its four streams
+all_accepted() {
+	[ "$(b ss -Htn state established sport = 7000 | wc -l)" = 4 ] &&
+		[ "$(b ss -Hltn sport = 7000 | awk '{ print $2 }')" = 0 ]
+}
+
+# unread: bytes that the server has yet to read
+unread() {
+	b ss -Htn sport = 7000 | awk '{ sum += $2 } END { print sum + 0 }'
+}
+
+much_unread() {
+	[ "$(unread)" -gt 50000 ]
+}
+
 # A reader that sleeps keeps what was received, until long after.
 want_ok pair
 serve b
-a traffic tcp 10.9.0.2 -c 4 -t 30 -R 4M >/dev/null 2>&1 &
-sleep 0.5
+a traffic tcp 10.9.0.2 -c 4 -t 300 -T 300 -R 4M >/dev/null 2>&1 &
+wait_for 60 all_accepted
 kill -STOP "$server"
-sleep 0.5
+wait_for 60 much_unread
 want_ok ip -n "$ns_b" link del dm0p
 want_ok rmmod dmnic
 want_ok insmod "$module"
 want_ok pair
-held=$(b ss -Htn sport = 7000 | awk '{ sum += $2 } END { print sum + 0 }')
+held=$(unread)
 [ "$held" -gt 50000 ] || want "bytes not yet read" "many" "$held"
 kill -TERM "$server"
 kill -CONT "$server"
-wait_for 20 gone "$server"
+wait_for 60 gone "$server"
 want "streams that were all right" 4 "$(grep -c 'bad_at=-1$' "$tmp/serve")"
 hush
 works
