@@ -31,10 +31,8 @@ if $ipa link add link dm0 name dm0.5 type vlan id 5 2>/dev/null; then
 	after
 	within "a VLAN: the device cuts segments" 1 10000 "${moved[tx_tso_packets]}"
 	toggle b dm0p gro off
-	pid=$(b sniff dm0p -o "$tmp/sniff" -t 60 -d in -p tcp)
-	a traffic tcp 10.5.0.2 -n 128k >/dev/null
-	wait_for 20 grep -Eq "dport=7000 .*flags=[A-Z]*F" "$tmp/sniff"
-	kill "$pid"
+	sniffed_until "dport=7000 .*flags=[A-Z]*F" b dm0p \
+		a traffic tcp 10.5.0.2 -n 128k >/dev/null
 	is "a VLAN: every frame has the tag and a good checksum" "5 ok ok" \
 		"$(fields vlan csum ipcsum | sort -u)"
 	# a capture has the tag in the frame, or beside it
@@ -68,6 +66,9 @@ lossy() {
 # netem looks at what the stack hands over: make that single frames, of which there
 # are enough for a few per cent to be some.
 a ip link set dm0 gso_max_segs 1
+# ARP has no checksum: a bit flipped in it would be believed.
+ip -n "$ns_a" neigh replace 10.9.0.2 lladdr "$(mac_of "$ns_b" dm0p)" dev dm0 nud permanent
+ip -n "$ns_b" neigh replace 10.9.0.1 lladdr "$(mac_of "$ns_a" dm0)" dev dm0p nud permanent
 lossy "2 % loss" loss 2%
 lossy "reordering and duplicates" delay 1ms reorder 25% 50% duplicate 2%
 before b dm0p
@@ -100,6 +101,11 @@ $ipa route add 10.8.0.0/24 via 10.9.0.2
 $ipa route add fd08::/64 via fd09::2
 $ipc route add 10.9.0.0/24 via 10.8.0.2
 $ipc route add fd09::/64 via fd08::2
+# A router asks for its neighbours from its link-local address.
+settled() {
+	! ip -n "$ns_b" -6 addr show tentative | grep -q .
+}
+wait_for 60 settled
 streams "a router, IPv4" 10.8.0.3
 streams "a router, IPv6" fd08::3
 passes "a router: datagrams too" a traffic udp 10.8.0.3 -n 100 -s 1400
@@ -117,7 +123,7 @@ $ipc route del fd09::/64
 
 if b tc qdisc add dev dm0p ingress 2>/dev/null &&
    b tc filter add dev dm0p ingress matchall action mirred egress mirror dev dm1 2>/dev/null; then
-	sniff="-t 20 -d in -n 5 -p tcp"
+	sniff="-t 60 -d in -n 5 -p tcp"
 	sniffed c dm1p a inject dm0 n=5 len=1200
 	is "a mirror shows whole frames" "5 1200 ok ok" \
 		"$(fields payload content csum | sort | uniq -c | xargs)"
@@ -136,7 +142,7 @@ if $ipb link add br0 type bridge 2>/dev/null; then
 	$ipb link set br0 up
 	$ipc addr add 10.9.0.3/24 dev dm1p
 	$ipc -6 addr add fd09::3/64 dev dm1p nodad
-	wait_for 20 a traffic tcp 10.9.0.3 -n 1k -T 2
+	wait_for 60 a traffic tcp 10.9.0.3 -n 1k -T 2
 	streams "a bridge, IPv4" 10.9.0.3
 	streams "a bridge, IPv6" fd09::3
 	$ipa link set dm0 mtu 9000
