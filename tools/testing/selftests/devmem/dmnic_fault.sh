@@ -128,7 +128,7 @@ all_ok "an MTU is taken or refused, and works"
 
 # Frames wait in the port's own rings while those are taken away and put back.
 a ethtool -G dm0 rx 64
-b traffic udp 10.9.0.1 -f -s 1000 -c 8 -t 10 >/dev/null 2>&1 &
+nsenter --net="/run/netns/$ns_b" traffic udp 10.9.0.1 -f -s 1000 -c 8 -t 60 >/dev/null 2>&1 &
 flood=$!
 for i in {1..15}; do
 	echo 1 >$knobs/fail_start
@@ -172,7 +172,7 @@ for state in off on; do
 	errors=$(link_stat $ns_c q0p rx errors)
 	echo 3 >$q0p/fail_rx_dma
 	c inject q0 n=10 step=sport >/dev/null
-	after rx_packets 7
+	after rx_packets 7 rx_dma_refused 3
 	want "refused and received, split $state" "3 7" \
 		"${moved[rx_dma_refused]} ${moved[rx_packets]}"
 	want "errors of the link, split $state" 3 \
@@ -190,7 +190,7 @@ refused_to_send() {
 	errors=$(link_stat $ns_c q0 tx errors)
 	echo $failures >$q0/fail_tx_dma
 	c inject q0 "$@" >/dev/null
-	after tx_packets $frames
+	after tx_packets $frames tx_dma_refused $failures
 	want "refused and sent: $*" "$failures $frames" \
 		"${moved[tx_dma_refused]} ${moved[tx_packets]}"
 	want "errors of the link: $*" $failures "$(($(link_stat $ns_c q0 tx errors) - errors))"
