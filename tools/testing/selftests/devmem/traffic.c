@@ -345,7 +345,7 @@ static int dial(int type, int index)
 	return fd;
 }
 
-enum state { GREET, SEND, WAIT, DONE, FAILED };
+enum state { GREET, SEND, WAIT, PART, DONE, FAILED };
 
 struct conn {
 	enum state state;
@@ -420,8 +420,23 @@ static void conn_wait(int i)
 			 (unsigned long long)v->bytes, (long long)v->bad_at);
 		conn_end(i, FAILED, why);
 	} else {
-		conn_end(i, DONE, NULL);
+		c->state = PART;
 	}
+}
+
+/* With the server's FIN nothing more will be sent: whoever counts or captures
+ * frames after this program meets none of its connections.
+ */
+static void conn_part(int i)
+{
+	char more;
+	ssize_t n = read(polls[i].fd, &more, sizeof(more));
+
+	if (n)
+		conn_end(i, FAILED, n < 0 ? strerror(errno) :
+			 "more than a verdict");
+	else
+		conn_end(i, DONE, NULL);
 }
 
 static int distinct_napis(int *zero)
@@ -481,8 +496,10 @@ static int tcp(void)
 					conn_greet(i);
 				else if (c->state == SEND)
 					conn_send(i, timeup);
-				else
+				else if (c->state == WAIT)
 					conn_wait(i);
+				else
+					conn_part(i);
 			}
 			open += polls[i].fd >= 0;
 		}
