@@ -13,7 +13,7 @@ class Leftovers {
     Leftovers();
     /// What is left after all has been closed: accelmem in use that was not before, a page pool in
     /// this namespace that waits for its buffers. Empty if nothing is, at the latest after so long.
-    [[nodiscard]] std::string find(double seconds = 10) const;
+    [[nodiscard]] std::string find(double seconds = 60) const;
 
   private:
     std::uint64_t before_;

@@ -25,11 +25,12 @@ void throw_errno_of(const std::string& what) {
 bool within(double seconds, const std::function<bool()>& done) {
     using Clock = std::chrono::steady_clock;
     const auto end = Clock::now() + std::chrono::duration<double>(seconds);
-    while (!done()) {
-        if (Clock::now() > end) return false;
+    for (;;) {
+        const bool last = Clock::now() > end;
+        if (done()) return true;
+        if (last) return false;
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
-    return true;
 }
 
 namespace {
@@ -117,6 +118,6 @@ void run_in(int netns, std::string_view command) {
         ::execl("/bin/sh", "sh", "-c", text.c_str(), nullptr);
         throw_errno_of("exec /bin/sh");
     });
-    const int status = shell.wait(30);
+    const int status = shell.wait(120);
     if (status != 0) throw std::runtime_error("status " + std::to_string(status) + " of: " + text);
 }

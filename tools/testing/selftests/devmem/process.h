@@ -11,7 +11,8 @@
 
 [[noreturn]] void throw_errno_of(const std::string& what);
 
-/// Calls done() every few milliseconds until it is true. False if that took longer than seconds.
+/// Calls done() every few milliseconds until it is true. False if it is not when the time is up,
+/// however long this process was kept from looking.
 bool within(double seconds, const std::function<bool()>& done);
 
 /// A child that inherits no descriptor: what the parent closes is closed. It dies with its parent

@@ -24,7 +24,7 @@ class Listener {
     /// Somebody waits to be accepted, within so long.
     [[nodiscard]] bool waits(double seconds) const;
     /// Throws if nobody comes.
-    [[nodiscard]] devmem::Fd accept(double seconds = 10) const;
+    [[nodiscard]] devmem::Fd accept(double seconds = 60) const;
     void close() { fd_.close(); }
 
   private:
@@ -38,7 +38,7 @@ class Reader {
 
     /// Reads until `bytes` have arrived in all, or to the end. False if nothing came for so long;
     /// see ended() and wrong() for the other ways to stop early.
-    bool read(std::uint64_t bytes = endless, double patience = 20);
+    bool read(std::uint64_t bytes = endless, double patience = 60);
     /// One receive(). False if there was nothing to read.
     bool step();
     /// What somebody else's call of receiver().receive() gave, which did not fail.
@@ -93,4 +93,4 @@ class Reader {
 };
 
 /// Reads several until each is over. False if nothing came for so long.
-bool read_all(std::span<Reader> readers, double patience = 20);
+bool read_all(std::span<Reader> readers, double patience = 60);

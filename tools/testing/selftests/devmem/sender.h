@@ -47,7 +47,7 @@ class Sender {
   public:
     Sender(int netns, const SendPlan& plan);
     /// All was sent, and the other side has read to the end.
-    [[nodiscard]] bool done(double seconds = 30) { return process_.wait(seconds) == 0; }
+    [[nodiscard]] bool done(double seconds = 60) { return process_.wait(seconds) == 0; }
     void kill() { process_.kill(); }
 
   private:
