@@ -61,6 +61,7 @@ class Beyond {
         run("ip link set lo up && ip link set dm1p up &&"
             "ip addr add 10.8.0.3/24 dev dm1p && ip addr add fd08::3/64 dev dm1p nodad &&"
             "ip route add 10.9.0.0/24 via 10.8.0.1 && ip route add fd09::/64 via fd08::1");
+        if (!within(60, [] { return has_link("dm1"); })) throw std::runtime_error("no link");
         bound.topology.there(
             "ip route add 10.8.0.0/24 via 10.9.0.1 && ip route add fd08::/64 via fd09::1");
         listener_ = inside(netns_.get(), [] { return std::make_unique<Listener>(); });

@@ -98,6 +98,7 @@ void Topology::make_nic(const Options& options) {
                     "link set dm0p up\n"
                     "END\n",
                     v4_there, v6_there));
+    if (!within(60, [] { return has_link("dm0"); })) throw std::runtime_error("dm0 has no link");
 }
 
 void Topology::make_vlan(std::string_view above) const {
@@ -115,6 +116,23 @@ void Topology::here(std::string_view command) const {
 
 void Topology::there(std::string_view command) const {
     run_in(there_, command);
+}
+
+// The kernel takes note of a new link some time after it is there, and drops what an interface is to
+// send until then. It holds RTNL meanwhile; so does ethtool, which waits for the end of it.
+bool has_link(const std::string& interface) {
+    const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ifreq request{};
+    std::strncpy(request.ifr_name, interface.c_str(), sizeof(request.ifr_name) - 1);
+    const bool failed = ::ioctl(fd, SIOCGIFFLAGS, &request) != 0;
+    const int error = errno;
+    ::close(fd);
+    errno = error;
+    if (failed) throw_errno_of("flags of " + interface);
+    if (!(request.ifr_flags & IFF_RUNNING)) return false;
+    ethtool_value link{.cmd = ETHTOOL_GLINK, .data = 0};
+    EthtoolSocket(interface).call(&link);
+    return link.data != 0;
 }
 
 std::uint64_t nic_count(const std::string& name, const std::string& interface) {

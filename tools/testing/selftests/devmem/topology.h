@@ -26,7 +26,7 @@ class Topology {
     Topology(const Topology&) = delete;
     Topology& operator=(const Topology&) = delete;
 
-    /// Makes the NIC, when it has been deleted.
+    /// Makes the NIC, when it has been deleted. It has a link then.
     void make_nic(const Options& options = {});
     /// Makes VLAN 5: v5, above dm0p, and above dm0 or what stands on that.
     ///
@@ -47,6 +47,9 @@ class Topology {
   private:
     int here_ = -1, there_ = -1;
 };
+
+/// An interface in this namespace has a link, and what it is given to send is sent.
+bool has_link(const std::string& interface);
 
 /// A count that `ethtool -S` shows for an interface in this namespace; throws if there is none.
 std::uint64_t nic_count(const std::string& name, const std::string& interface = "dm0");
