@@ -6,7 +6,8 @@
 //	MIX_SEED=N mix_test [--long]
 //
 // Each process repeats what it did in the earlier run that has printed this N; how they interleave
-// is up to the kernel. --long takes two hours or so.
+// is up to the kernel, and so is how far they get: on a slow machine they stop when they have done
+// enough. --long takes two hours or so.
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/mman.h>
@@ -16,6 +17,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <list>
 #include <random>
@@ -38,6 +40,10 @@ constexpr PairOptions nic{.queues = 6};
 // What all processes together have done, for none of it to be idle.
 struct Tally {
     std::atomic<std::uint64_t> bindings, kills, device_bytes, host_bytes;
+
+    [[nodiscard]] bool enough() const {
+        return bindings > 4 && kills > 0 && device_bytes > 100'000;
+    }
 };
 
 Tally& tally() {
@@ -47,11 +53,18 @@ Tally& tally() {
     return *static_cast<Tally*>(shared);
 }
 
+using Clock = std::chrono::steady_clock;
+
 struct Plan {
     pid_t main;
     int there;  ///< main's descriptor of the other namespace
     unsigned seed;
     int operations;  ///< of each process
+    Clock::time_point start;
+    std::chrono::seconds time;
+
+    /// From now on nobody does more than is enough.
+    [[nodiscard]] bool late() const { return Clock::now() > start + time; }
 
     [[nodiscard]] std::string there_path() const {
         return fmt::format("/proc/{}/fd/{}", main, there);
@@ -90,7 +103,7 @@ class Life {
     void run(int say, int operations);
 
   private:
-    static constexpr double patience = 0.05;
+    static constexpr double patience = 0.05, patience_to_connect = 1;
 
     void wait_for_queue();
     void step();
@@ -127,7 +140,7 @@ void Life::wait_for_queue() {
         return queue.type == devmem::Queue::Type::rx && queue.id == queue_ && queue.dmabuf_id != 0;
     };
     bool free = false;
-    within(20, [&] {
+    within(60, [&] {
         may_fail("queue-get", {ENODEV}, [&] {
             free = std::ranges::none_of(devmem::queues(devmem::interface_index("dm0")), ours);
         });
@@ -175,25 +188,26 @@ void Life::bind() {
 void Life::dial() {
     const auto to = static_cast<std::uint16_t>(5200 + queue_);
     hang_up();
-    within(20, [&] {
+    const bool listens = within(60, [&] {
         return may_fail("listen", {EADDRINUSE}, [&] { listener_.emplace(to, 256 << 10); });
     });
+    if (!EXPECT("the port is free", listens, to)) return;
     sender_.emplace(there_.get(), SendPlan{.port = to, .first_port = port_++, .bytes = endless});
 }
 
 void Life::hang_up() {
-    if (reader_) {
-        tally().device_bytes += reader_->device_bytes();
-        tally().host_bytes += reader_->host_bytes();
-    }
     reader_.reset();
     sender_.reset();
     listener_.reset();
 }
 
-// Not a sender of an owner that was killed: it may connect before it dies too.
+// Not a sender of an owner that was killed: it may connect before it dies too. Ours gives up if it
+// finds no way to a NIC that is away.
 void Life::accept() {
-    if (!listener_->waits(patience)) return;
+    if (!listener_->waits(patience_to_connect)) {
+        if (sender_->done(0)) hang_up();
+        return;
+    }
     devmem::Fd connection = listener_->accept();
     sockaddr_in6 peer{};
     socklen_t size = sizeof(peer);
@@ -205,9 +219,13 @@ void Life::accept() {
 
 void Life::read() {
     if (!sender_) dial();
+    if (!sender_) return;
     if (!reader_) return accept();
+    const auto device = reader_->device_bytes(), host = reader_->host_bytes();
     reader_->hold(reader_->held() < 100 && up_to(random_, 2) == 0);
     reader_->read(reader_->bytes() + 50'000, patience);
+    tally().device_bytes += reader_->device_bytes() - device;
+    tally().host_bytes += reader_->host_bytes() - host;
     EXPECT_EQUAL("first thing wrong", std::string(), reader_->wrong());
     EXPECT("the stream is not over", !reader_->over(), reader_->bytes());
 }
@@ -218,20 +236,23 @@ void Life::check_held() {
     reader_->give_back();
 }
 
-// One life after the other. Half of them end by kill -9, in the middle of something.
+// One life after the other. Half of them end by kill -9, in the middle of something, and so does
+// what has not ended when it is late.
 void own(const Plan& plan, std::uint32_t queue) {
     Random random(plan.seed + queue);
-    for (int left = plan.operations; left > 0;) {
+    const auto over = [&] { return plan.late() && tally().enough(); };
+    for (int left = plan.operations; !over() && (left > 0 || !tally().enough());) {
         const auto operations = 1 + static_cast<int>(up_to(random, 80));
         const auto seed = static_cast<unsigned>(random());
         const auto enough =
             random() % 2 ? operations : static_cast<int>(up_to(random, 80)) % operations;
         Process life(-1, [&](int say) { Life(plan, queue, seed).run(say, operations); });
         char byte{};
-        for (int i = 0; i < enough; i++)
+        int done = 0;
+        for (; done < enough && !over(); done++)
             if (!EXPECT("an owner lives", life.hear(&byte, 1, 120), queue)) return;
-        if (enough == operations)
-            EXPECT_EQUAL("end of an owner", 0, life.wait(60));
+        if (done == operations)
+            EXPECT_EQUAL("end of an owner", 0, life.wait(120));
         else
             tally().kills++;
         left -= operations;
@@ -264,7 +285,7 @@ void change_settings(const Plan& plan) {
     Random random(plan.seed + 100);
     const devmem::Fd there(::open(plan.there_path().c_str(), O_RDONLY | O_CLOEXEC));
     const auto ifindex = devmem::interface_index("dm0");
-    for (int i = 0; i < plan.operations / 4; i++) {
+    for (int i = 0; i < plan.operations / 4 && !plan.late(); i++) {
         switch (up_to(random, 6)) {
             case 0:
                 devmem::set_rings(ifindex, {.rx = 64U << up_to(random, 4)});
@@ -291,7 +312,7 @@ void change_settings(const Plan& plan) {
 }
 
 void list(const Plan& plan) {
-    for (int i = 0; i < plan.operations; i++) {
+    for (int i = 0; i < plan.operations && !plan.late(); i++) {
         may_fail("queue-get", {ENODEV},
                  [] { static_cast<void>(devmem::queues(devmem::interface_index("dm0"))); });
         may_fail("page-pool-get", {}, [] { static_cast<void>(devmem::page_pools()); });
@@ -334,9 +355,10 @@ void run_all(const Plan& plan) {
     for (Process& process : processes)
         EXPECT_EQUAL(fmt::format("end of process {}", number++), 0, process.wait(patience));
     const Tally& all = tally();
-    fmt::print("# {} bindings, {} kills, {} bytes checked on the device, {} in host memory\n",
+    fmt::print("# {} bindings, {} kills, {} bytes checked on the device, {} in host memory, {} s\n",
                all.bindings.load(), all.kills.load(), all.device_bytes.load(),
-               all.host_bytes.load());
+               all.host_bytes.load(),
+               std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - plan.start).count());
     EXPECT("bindings", all.bindings > 4, all.bindings.load());
     EXPECT("kills", all.kills > 0, all.kills.load());
     EXPECT("bytes on the device", all.device_bytes > 100'000, all.device_bytes.load());
@@ -346,7 +368,12 @@ void mix() {
     if (take_long) ::alarm(0);
     const auto pair = std::make_shared<Topology>(nic);
     const auto ifindex = devmem::interface_index("dm0");
-    const Plan plan{::getpid(), pair->there_fd(), seed(), take_long ? 40'000 : 200};
+    const Plan plan{.main = ::getpid(),
+                    .there = pair->there_fd(),
+                    .seed = seed(),
+                    .operations = take_long ? 40'000 : 200,
+                    .start = Clock::now(),
+                    .time = std::chrono::seconds(take_long ? 18'000 : KTAP_SECONDS / 4)};
     {
         const devmem::HeaderSplit split(ifindex);
         std::list<devmem::FlowRule> rules;
@@ -365,7 +392,7 @@ void modules_unload() {
     for (const std::string name : {"dmnic", "accelmem"}) {
         const auto file = module_file(name);
         if (file.empty()) ktap_skip("nobody knows where %s.ko is", name.c_str());
-        EXPECT(name + " unloads", within(30, [&] { return unload_module(name) == 0; }), "no");
+        EXPECT(name + " unloads", within(120, [&] { return unload_module(name) == 0; }), "no");
         if (!module_loaded(name)) load_module(file);
     }
 }

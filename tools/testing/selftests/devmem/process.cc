@@ -86,6 +86,7 @@ Process::~Process() {
 
 int Process::wait(double seconds) {
     int status = 0;
+    if (pid_ <= 0) return -1;
     const bool ended = within(seconds, [&] { return ::waitpid(pid_, &status, WNOHANG) == pid_; });
     if (!ended) return -1;
     pid_ = -1;

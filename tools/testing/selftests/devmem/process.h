@@ -29,7 +29,7 @@ class Process {
     Process(const Process&) = delete;
     Process& operator=(const Process&) = delete;
 
-    /// Its exit status, 128 + signal if one ended it, -1 if it still runs after so long.
+    /// Its exit status, once; 128 + signal if one ended it, -1 if it still runs after so long.
     int wait(double seconds);
     /// kill -9, and the end has been seen.
     void kill();

@@ -118,8 +118,8 @@ void Topology::there(std::string_view command) const {
     run_in(there_, command);
 }
 
-// The kernel takes note of a new link some time after it is there, and drops what an interface is to
-// send until then. It holds RTNL meanwhile; so does ethtool, which waits for the end of it.
+// The kernel takes note of a new link some time after it is there, and drops what an interface is
+// to send until then. It holds RTNL meanwhile; so does ethtool, which waits for the end of it.
 bool has_link(const std::string& interface) {
     const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     ifreq request{};
