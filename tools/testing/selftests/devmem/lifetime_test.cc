@@ -135,7 +135,7 @@ void sender_namespace_goes() {
     live.sender.reset();
     EXPECT("the stream ends", live.reader->read(), live.reader->bytes());
     live.bound.topology.forget_there();
-    EXPECT("the NIC goes with its other end", within(30, [] { return !exists("dm0"); }),
+    EXPECT("the NIC goes with its other end", within(120, [] { return !exists("dm0"); }),
            "it stays");
     EXPECT_EQUAL("frags held", std::string(), live.reader->check_held());
 }
@@ -147,7 +147,7 @@ void receiver_namespace_goes() {
         ::pause();
     });
     char ready{};
-    EXPECT("a receiver runs", receiver.hear(&ready, 1, 30), "none");
+    EXPECT("a receiver runs", receiver.hear(&ready, 1, 120), "none");
     EXPECT("it uses memory", accelmem_used() > 0, 0);
     receiver.kill();
 }
@@ -231,6 +231,8 @@ void rebind_beside_traffic() {
     expect_flow_on(false, *live.reader, "after 200 times");
 }
 
+// Each time more is read than it takes TCP to open a window that was full, and in the end all that
+// has waited in between.
 void rebind_under_traffic() {
     Live live;
     live.bound.binding.reset();
@@ -240,10 +242,11 @@ void rebind_under_traffic() {
             const auto& memory = memories.emplace_back(devmem::DmaBuf::accelmem(mebibyte));
             const devmem::RxBinding again(live.bound.ifindex, queue_1, memory);
             live.reader->knows(again.id(), &memory);
-            expect_flow(*live.reader, "bound", 10'000);
+            expect_flow(*live.reader, "bound", 40'000);
         }
-        expect_flow(*live.reader, "not bound", 10'000);
+        expect_flow(*live.reader, "not bound", 40'000);
     }
+    expect_flow(*live.reader, "what waited to be read");
     EXPECT("some came by way of most bindings", live.reader->bindings().size() > 15,
            live.reader->bindings().size());
 }
@@ -259,7 +262,7 @@ void tokens_after_unbind() {
     EXPECT_EQUAL("tokens out", 0, live.reader->receiver().outstanding());
     live.bound.memory.reset();
     EXPECT("their memory goes while the connection lives",
-           within(5,
+           within(60,
                   [] {
                       wake_every_stack();
                       return accelmem_used() == 0;
@@ -283,12 +286,12 @@ void killed() {
         reader.read();
     });
     char ready{};
-    EXPECT("a receiver listens", receiver.hear(&ready, 1, 30), "none");
+    EXPECT("a receiver listens", receiver.hear(&ready, 1, 120), "none");
     std::optional<Sender> sender(std::in_place, pair->there_fd(), SendPlan{.bytes = endless});
-    EXPECT("it receives", receiver.hear(&ready, 1, 30), "nothing");
+    EXPECT("it receives", receiver.hear(&ready, 1, 120), "nothing");
     receiver.kill();
     const auto free = [] { return binding_of(devmem::interface_index("dm0"), 1) == 0; };
-    EXPECT("the queue is free again", within(5, free), "that it is bound");
+    EXPECT("the queue is free again", within(60, free), "that it is bound");
     sender.reset();
     expect_works(pair);
 }
@@ -298,7 +301,7 @@ void nobody_accepts() {
     auto bound = std::make_optional<Bound>(pair);
     Sender sender = bound->send({.connections = 3, .bytes = endless});
     const auto arrived = [] { return nic_count("rx1_split_packets") > 30; };
-    EXPECT("payload waits in connections", within(10, arrived), nic_count("rx1_split_packets"));
+    EXPECT("payload waits in connections", within(60, arrived), nic_count("rx1_split_packets"));
     bound.reset();
 }
 
@@ -336,7 +339,7 @@ void modules_unload() {
     }
     const Reload nic("dmnic"), memory("accelmem");
     const auto unloads = [](const char* name) {
-        return within(10, [&] { return wake_every_stack(), unload_module(name) == 0; });
+        return within(120, [&] { return wake_every_stack(), unload_module(name) == 0; });
     };
     EXPECT("dmnic unloads", unloads("dmnic"), "that it does not");
     EXPECT("accelmem unloads", unloads("accelmem"), "that it does not");
