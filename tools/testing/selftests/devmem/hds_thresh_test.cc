@@ -75,7 +75,7 @@ bool has_thresh() {
         const Topology topology;
         devmem::rings(devmem::interface_index("dm0")).hds_thresh.value();
     });
-    return trial.wait(30) == 0;
+    return trial.wait(120) == 0;
 }
 
 constexpr std::array tests{

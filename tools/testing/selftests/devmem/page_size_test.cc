@@ -92,7 +92,7 @@ Landing receive(const Stage& stage, const devmem::DmaBuf& memory, std::uint32_t 
         if (got.state == devmem::Receiver::State::data) continue;
         receiver.give_back();
         pollfd ready{receiver.fd(), POLLIN, 0};
-        if (got.state != devmem::Receiver::State::would_block || ::poll(&ready, 1, 30'000) <= 0)
+        if (got.state != devmem::Receiver::State::would_block || ::poll(&ready, 1, 60'000) <= 0)
             throw std::runtime_error("the stream stalls: " + got.error.message());
     }
     EXPECT_EQUAL("bytes", plan.bytes, landing.position());
@@ -196,7 +196,7 @@ bool has_page_size() {
         const Stage stage;
         (void)PageSizeBinding(stage.memory, 1, page).id();
     });
-    return trial.wait(30) == 0;
+    return trial.wait(120) == 0;
 }
 
 constexpr std::array tests{

@@ -115,11 +115,14 @@ void like_ethtool() {
     stage.topology.there("inject dm0p n=64 step=sport");
     stage.topology.there("inject dm0p n=3 bad=l4");
     stage.topology.here("inject dm0 n=10 gso=1000 len=5000");
+    // The stack sends frames too, so these numbers alone don't tell that ours are there.
     const auto arrived = [&] {
         return stage.stats.total(NETDEV_A_QSTATS_RX_PACKETS) >= 67 &&
-               stage.stats.total(NETDEV_A_QSTATS_TX_PACKETS) >= 50;
+               stage.stats.total(NETDEV_A_QSTATS_TX_PACKETS) >= 50 &&
+               stage.stats.total(NETDEV_A_QSTATS_RX_CSUM_BAD) >= 3 &&
+               stage.stats.total(NETDEV_A_QSTATS_TX_HW_GSO_PACKETS) >= 10;
     };
-    EXPECT("all frames are counted", within(20, arrived), "fewer");
+    EXPECT("all frames are counted", within(60, arrived), "fewer");
     EXPECT_EQUAL("bad checksums", 3, stage.stats.total(NETDEV_A_QSTATS_RX_CSUM_BAD));
     EXPECT_EQUAL("segments cut", 10, stage.stats.total(NETDEV_A_QSTATS_TX_HW_GSO_PACKETS));
     expect_like_ethtool(stage.stats);
@@ -129,12 +132,14 @@ void like_ethtool() {
 void overruns() {
     const Bound bound({.memory = 64 << 10});
     QueueStats stats;
+    // What the stack sent while header split was turned on, and the queues were stopped for it.
+    const auto others = stats.of(rx, 2, NETDEV_A_QSTATS_RX_HW_DROPS);
     const Sender sender = bound.send();
     const auto dropped = [&] { return stats.of(rx, 1, NETDEV_A_QSTATS_RX_HW_DROP_OVERRUNS) > 0; };
-    EXPECT("frames are dropped for want of memory", within(20, dropped), "none");
+    EXPECT("frames are dropped for want of memory", within(60, dropped), "none");
     const auto overruns = stats.of(rx, 1, NETDEV_A_QSTATS_RX_HW_DROP_OVERRUNS);
     EXPECT("they are drops", stats.of(rx, 1, NETDEV_A_QSTATS_RX_HW_DROPS) >= overruns, "fewer");
-    EXPECT("of that queue alone", stats.of(rx, 2, NETDEV_A_QSTATS_RX_HW_DROPS) == 0, "others too");
+    EXPECT_EQUAL("drops of another queue", others, stats.of(rx, 2, NETDEV_A_QSTATS_RX_HW_DROPS));
     expect_like_ethtool(stats);
 }
 
@@ -144,7 +149,7 @@ void drops_before_queues() {
     stage.topology.here("ethtool -N dm0 flow-type tcp4 dst-port 2222 action -1 >/dev/null");
     stage.topology.there("inject dm0p n=5 dport=2222");
     const auto dropped = [&] { return stage.stats.total(NETDEV_A_QSTATS_RX_HW_DROPS) == 5; };
-    EXPECT("the device's drops are 5", within(20, dropped),
+    EXPECT("the device's drops are 5", within(60, dropped),
            stage.stats.total(NETDEV_A_QSTATS_RX_HW_DROPS));
     for (std::uint32_t id = 0; id < 4; id++)
         EXPECT_EQUAL("a queue's drops", 0, stage.stats.of(rx, id, NETDEV_A_QSTATS_RX_HW_DROPS));
@@ -155,7 +160,7 @@ void totals_outlive_queues() {
     spread_over(stage.ifindex, {3});
     stage.topology.there("inject dm0p n=100");
     const auto arrived = [&] { return stage.stats.of(rx, 3, NETDEV_A_QSTATS_RX_PACKETS) >= 100; };
-    EXPECT("queue 3 has the frames", within(20, arrived), "fewer");
+    EXPECT("queue 3 has the frames", within(60, arrived), "fewer");
     const auto sent = stage.stats.total(NETDEV_A_QSTATS_TX_PACKETS);
     spread_over(stage.ifindex, {0});
     stage.topology.here("ethtool -L dm0 rx 1 tx 1");
