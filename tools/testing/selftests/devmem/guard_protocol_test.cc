@@ -35,7 +35,7 @@ constexpr std::uint64_t bytes = 256 * kibibyte;
 
 bool readable(int fd) {
     pollfd ready{fd, POLLIN, 0};
-    return ::poll(&ready, 1, 20'000) == 1;
+    return ::poll(&ready, 1, 60'000) == 1;
 }
 
 // ---- a sender of its own --------------------------------------------------
@@ -138,7 +138,7 @@ void md5() {
     KTAP_NEED(readable(listener.get()));
     const devmem::Fd connection(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
     EXPECT("segments fail the check",
-           within(20, [] { return snmp("TcpExt", "TCPMD5Failure") > 0; }), 0);
+           within(60, [] { return snmp("TcpExt", "TCPMD5Failure") > 0; }), 0);
     std::array<char, 1> byte{};
     KTAP_ERRNO(::recv(connection.get(), byte.data(), 1, MSG_DONTWAIT), EAGAIN);
     const auto rule = in_host_memory(bound, device_port);
@@ -231,7 +231,7 @@ void mptcp() {
 int refusal(int fd) {
     std::array<char, 4096> buffer{};
     int error = 0;
-    within(10, [&] {
+    within(60, [&] {
         const auto got = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
         EXPECT("no byte of it is read", got <= 0, got);
         if (got < 0 && errno != EAGAIN) error = errno;
@@ -282,7 +282,7 @@ void sockmap_parser() {
 /// The error that somebody else leaves on a socket; 0 if none comes.
 int error_of(int fd) {
     int error = 0;
-    within(20, [&] {
+    within(60, [&] {
         socklen_t size = sizeof(error);
         return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error != 0;
     });

@@ -27,7 +27,7 @@ constexpr std::uint64_t bytes = 256 * kibibyte;
 
 bool readable(int fd) {
     pollfd ready{fd, POLLIN, 0};
-    return ::poll(&ready, 1, 20'000) == 1;
+    return ::poll(&ready, 1, 60'000) == 1;
 }
 
 /// A stream in device memory, of which something has arrived.
@@ -68,7 +68,7 @@ void zerocopy_receive() {
     KTAP_NEED(at != MAP_FAILED);
     int queued = 0;
     KTAP_NEED(
-        within(20, [&] { return !::ioctl(stream.fd(), FIONREAD, &queued) && queued > 8192; }));
+        within(60, [&] { return !::ioctl(stream.fd(), FIONREAD, &queued) && queued > 8192; }));
     tcp_zerocopy_receive ask{};
     ask.address = reinterpret_cast<std::uintptr_t>(at);
     ask.length = room;

@@ -121,7 +121,7 @@ class RingTap {
         if (version_ == TPACKET_V2) return drain_frames<tpacket2_hdr>(look);
         // A block that is not full is ours when its time is up.
         pollfd ready{fd_.get(), POLLIN, 0};
-        while (::poll(&ready, 1, 500) == 1 && drain_block(look)) {
+        while (::poll(&ready, 1, 2000) == 1 && drain_block(look)) {
         }
     }
 
@@ -282,7 +282,7 @@ class Tcpdump {
                   filter.c_str(), nullptr);
               throw_errno_of("exec tcpdump");
           }) {
-        if (!within(20, [] { return !first_word("grep listening tap.log").empty(); }))
+        if (!within(60, [] { return !first_word("grep listening tap.log").empty(); }))
             throw std::runtime_error("tcpdump does not start");
     }
     // Or the next one would be taken to have started, and to have captured what this one did.
@@ -296,7 +296,7 @@ class Tcpdump {
     /// Has it captured anything? Waits longer for what should be.
     bool captured(bool should) {
         constexpr std::uintmax_t file_header = 24;
-        return within(should ? 20 : 1,
+        return within(should ? 60 : 1,
                       [] { return std::filesystem::file_size("tap.pcap") > file_header; });
     }
 
