@@ -116,7 +116,7 @@ int memory_open(size_t bytes);
 void memory_read(int fd, uint64_t offset, void *to, size_t bytes);
 /* Bytes in dmabufs that something still holds. */
 uint64_t memory_used(void);
-/* Polls until no more than @before is used; half a minute at most. */
+/* Polls until no more than @before is used; two minutes at most. */
 bool memory_back(uint64_t before);
 
 /* --- uapi_stage.c: a binding and a connection into it --------------------- */

@@ -78,7 +78,7 @@ static void wake_stacks(void)
 
 bool memory_back(uint64_t before)
 {
-	double end = now() + 30;
+	double end = now() + 120;
 
 	while (memory_used() > before) {
 		if (now() > end)

@@ -200,7 +200,7 @@ void uapi_bind_xsk(void)
 	KTAP_CHECK(binding_of(&s, 1) == 0);
 	close(xsk);
 	/* The socket leaves its queue some time after it is closed. */
-	for (end = now() + 30; reply.error == EBUSY && now() < end; usleep(2000))
+	for (end = now() + 120; reply.error == EBUSY && now() < end; usleep(2000))
 		ask_for_queue(&s, s.netlink);
 	KTAP_CHECK(!reply.error);
 	stage_close(&s);

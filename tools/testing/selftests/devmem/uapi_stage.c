@@ -83,7 +83,7 @@ uint32_t binding_of(const struct stage *s, uint32_t queue)
 
 bool unbound(const struct stage *s, uint32_t queue)
 {
-	double end = now() + 30;
+	double end = now() + 120;
 
 	while (binding_of(s, queue)) {
 		if (now() > end)
@@ -144,7 +144,7 @@ int stage_waiting(const struct stage *s)
 
 static void await(const struct stage *s, int bytes)
 {
-	double end = now() + 60;
+	double end = now() + 120;
 
 	while (stage_waiting(s) < bytes) {
 		KTAP_NEED(now() < end);
