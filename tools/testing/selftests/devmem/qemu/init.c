@@ -36,6 +36,7 @@
 
 #define ROOT "/root"
 #define LAB "/run/lab/"
+#define PORTS_DEVICE "/sys/bus/virtio/drivers/virtio_console/virtio*"
 
 static int status_port = -1;
 
@@ -86,7 +87,7 @@ static void attach_if_known(const char *source, const char *target, const char *
 		fail("mount %s on %s", source, target);
 }
 
-static int open_port(const char *name, int flags)
+static int find_port(const char *name, int flags)
 {
 	char path[300], found[64];
 	glob_t ports;
@@ -107,6 +108,29 @@ static int open_port(const char *name, int flags)
 			fclose(file);
 	}
 	globfree(&ports);
+	return fd;
+}
+
+static bool any(const char *pattern)
+{
+	glob_t found;
+	int error = glob(pattern, 0, NULL, &found);
+
+	globfree(&found);
+	return !error;
+}
+
+/* The machine tells of its ports one by one, after their driver has it: they
+ * come when they come. A machine without any never will.
+ */
+static int open_port(const char *name, int flags)
+{
+	int fd = find_port(name, flags);
+
+	for (int tries = 0; fd < 0 && tries < 6000 && any(PORTS_DEVICE); tries++) {
+		usleep(10000);
+		fd = find_port(name, flags);
+	}
 	return fd;
 }
 
