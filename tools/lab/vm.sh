@@ -123,13 +123,18 @@ vm_serve() {
 	as_root "${within[@]}" /usr/lib/qemu/virtiofsd --socket-path="$socket" --socket-group="$(id -gn)" \
 		-o source="$folder" -o cache="$cache" -o sandbox=$sandbox -o log_level=warn \
 		>>"$BUILD/log/virtiofsd.log" 2>&1 </dev/null &
-	for ((tries = 0; tries < 100; tries++)); do
-		[[ ! -S $socket ]] || return 0
+	for ((tries = 0; tries < 1200; tries++)); do
+		! vm_listens "$socket" || return 0
+		[[ -d /proc/$! ]] || break
 		sleep 0.05
 	done
 	tail "$BUILD/log/virtiofsd.log" >&2
 	die "virtiofsd does not start"
 }
+
+# The file is there before anybody listens: QEMU would be refused. To connect is no way to find
+# out, as a server ends with its first client.
+vm_listens() { awk -v path="$1" '$4 == "00010000" && $NF == path { found = 1 } END { exit !found }' /proc/net/unix; }
 
 # vm_accel: sets ACCEL and CLOCK. A /dev/kvm that opens may still not run a kernel (nested
 # virtualization), so one is booted, once in each life of the host.
