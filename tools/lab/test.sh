@@ -52,14 +52,14 @@ test_choose() {
 
 # test_vm: those chosen of what is to run inside, in one boot.
 test_vm() {
-	local name each=600
+	local name each=1200
 	[[ ! ${chosen[kunit]:-} ]] || programs+=(kunit)
 	for name in "${guest[@]}"; do
 		[[ ! ${chosen[${name##*/}]:-} ]] || programs+=("$name")
 	done
 	((${#programs[@]})) || return 0
 	printf '# Expect: %s\n' unload leaks
-	[[ ! ${OPT[debug]:-} ]] || each=1800
+	[[ ! ${OPT[debug]:-} ]] || each=3600
 	OPT[timeout]=$((300 + each * ${#programs[@]}))
 	vm "$LAB/$SELFTESTS/qemu/run-tests" "${programs[@]}" </dev/null
 }
