@@ -7,7 +7,7 @@ PATCHED_CONFIG=tools/testing/selftests/devmem/qemu
 # kernel_patched VERSION: built once for each state of patches, new files and configuration.
 kernel_patched() {
 	local tree build
-	need "to build Linux $1" git make gcc bc flex bison patch xz-utils libelf-dev libssl-dev
+	need "to build Linux $1" git make gcc bc flex bison patch xz-utils libelf-dev libssl-dev kmod
 	patched_source "$1"
 	tree=$CACHE/linux-$1-$(patched_id "$1")
 	build=$tree/build-$(patched_configs | xargs cat | sha256sum | cut -c 1-12)
@@ -23,7 +23,7 @@ patched_source() {
 	local package
 	package=$(patched_offered "$1")
 	if [[ ! $package ]]; then
-		step "refreshing apt's package lists" apt as_root apt-get update
+		step "refreshing apt's package lists" apt as_root apt-get -o Acquire::Retries=5 update
 		package=$(patched_offered "$1")
 	fi
 	[[ $package ]] || die "apt offers no linux-source-$1: is this Debian 12?"
@@ -55,7 +55,7 @@ patched_fetch() {
 	# shellcheck disable=SC2064 # now: $new is local
 	trap "rm -rf '$new'" EXIT
 	cd "$new" || exit
-	apt-get download -o APT::Sandbox::User=root "linux-source-$1"
+	apt-get download -o Acquire::Retries=5 -o APT::Sandbox::User=root "linux-source-$1"
 	dpkg -x ./*.deb root
 	mkdir source
 	tar -xf "root/usr/src/linux-source-$1.tar.xz" -C source --strip-components=1
