@@ -135,7 +135,7 @@ void receive_all(devmem::Receiver& receiver, Landing& landing, std::uint64_t siz
 /// once a second.
 std::uint64_t niovs_outstanding() {
     std::uint64_t out = 0;
-    for (int tries = 0; tries < 30; tries++) {
+    for (int tries = 0; tries < 300; tries++) {
         out = 0;
         for (const auto& pool : devmem::page_pools())
             if (pool.detach_time) out += pool.inflight;
