@@ -170,11 +170,13 @@ all_ok "and what else it cannot has remedies"
 
 # --- a NIC in use -----------------------------------------------------------
 
+# What status shows of a binding while that is made is not all of it.
+made() { grep -q "^listening on" "$tmp/nc"; }
 bound() { b devmem status dm0p --json >"$tmp/status" && [ "$(json "$tmp/status" "len(d['bindings'])")" = 1 ]; }
 unbound() { b devmem status dm0p --json >"$tmp/status" && [ "$(json "$tmp/status" "len(d['bindings'])")" = 0 ]; }
 nsenter --net="/run/netns/$ns_b" ncdevmem -f dm0p -s 10.9.0.2 -l >"$tmp/nc" 2>&1 &
 holder=$!
-if wait_for 60 bound; then
+if wait_for 60 made && bound; then
 	is "status shows the binding, its queue and its page pool" "dm0p [3] True" "$(json "$tmp/status" \
 		"d['bindings'][0]['interface'], d['bindings'][0]['queues'], d['bindings'][0]['inflight'] > 0" | tr -d "(),'")"
 	is "and the queue, what it receives into" "$(json "$tmp/status" "d['bindings'][0]['dmabuf']")" \

@@ -21,9 +21,9 @@ listens() {
 # far CMD...: waits for a connection there; what it writes is in $tmp/out
 far() {
 	rm -f "$tmp/out" "$tmp/err"
-	b timeout 60 "$@" >"$tmp/out" 2>"$tmp/err" </dev/null &
+	b timeout 300 "$@" >"$tmp/out" 2>"$tmp/err" </dev/null &
 	far=$!
-	wait_for 30 listens
+	wait_for 120 listens
 }
 
 # arrives DESCRIPTION CMD...: CMD sends $tmp/in, and both ends are content
@@ -70,7 +70,7 @@ nic() {
 was=$(nic)
 nsenter --net="/run/netns/$ns_b" -- ncdevmem -f dm0p -m accelmem -s 10.9.0.2 -l >"$tmp/out" 2>&1 &
 victim=$! # no function in between, which would be a shell
-wait_for 30 listens
+wait_for 120 listens
 passes "devmem restore leaves alone what is in use" b devmem restore
 is_not "ncdevmem needs the NIC otherwise" "$was" "$(nic)"
 kill -9 "$victim"
@@ -150,6 +150,6 @@ memory_free() {
 	done
 	[ "$(cat /sys/module/accelmem/refcnt)" = 0 ]
 }
-passes "no memory is left in use" wait_for 30 memory_free
+passes "no memory is left in use" wait_for 60 memory_free
 
 finish
