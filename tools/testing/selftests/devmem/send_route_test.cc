@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 // The way out: only the NIC that device memory is bound to may send it, whatever the routes say.
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -145,6 +147,13 @@ void other_nic() {
     refused_by(stage, "10.13.0.2", ENODEV);
 }
 
+// Nothing that has left waits for its acknowledgement, so all of it has arrived.
+bool nothing_underway(int fd) {
+    int queued = 0, unsent = 0;
+    KTAP_NEED(::ioctl(fd, SIOCOUTQ, &queued) == 0 && ::ioctl(fd, SIOCOUTQNSD, &unsent) == 0);
+    return queued == unsent;
+}
+
 // What is queued on its way out when the route moves to a NIC that it isn't bound to.
 void route_moves() {
     const TxStage stage;
@@ -152,6 +161,7 @@ void route_moves() {
     TxStream stream = stage.stream({.rcvbuf = 8192});
     const Extent extent{0, 200'000};
     KTAP_NEED(stream.try_send(std::span(&extent, 1)).value > 0);
+    KTAP_NEED(within(60, [&] { return nothing_underway(stream.fd()); }));
     stage.topology.here("ip route add 10.9.0.2/32 dev dx0");
     const Extent more{0, 10};
     EXPECT_EQUAL("errno", ENODEV, stream.try_send(std::span(&more, 1)).error);
