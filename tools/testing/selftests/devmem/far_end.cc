@@ -94,7 +94,7 @@ devmem::Fd FarEnd::connect() {
 }
 
 void FarEnd::accept() {
-    if (!ready(listener_.get(), POLLIN, 20000)) throw std::runtime_error("nobody connects");
+    if (!ready(listener_.get(), POLLIN, 60000)) throw std::runtime_error("nobody connects");
     there_ = devmem::Fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!there_.is_open()) throw_errno_of("accept");
 }

@@ -198,7 +198,7 @@ void bindings_come_and_go() {
     bool goes_on = true;
     for (int i = 0; goes_on && i < 200; i++) {
         const unsigned before = sent;
-        goes_on = within(20, [&] { return sent > before; });
+        goes_on = within(60, [&] { return sent > before; });
         stage.binding.reset();
         stage.bind();
         id = stage.binding->id();
@@ -277,7 +277,7 @@ void expect_nothing_leaves(Live& live) {
     live.stream().read();
     const auto before = live.stream().received();
     live.stage().topology.make_nic();
-    EXPECT("the new NIC drops segments", within(60, [] { return tx_dropped("dm0") > 0; }), 0);
+    EXPECT("the new NIC drops segments", within(100, [] { return tx_dropped("dm0") > 0; }), 0);
     give_up_soon(live.stream().fd());
     expect_end(live);
     live.stream().read();
@@ -350,7 +350,7 @@ void killed() {
     });
     far.accept();
     ssize_t sent = 0;
-    EXPECT("it sends", sender.hear(&sent, sizeof(sent), 30) && sent > 0, sent);
+    EXPECT("it sends", sender.hear(&sent, sizeof(sent), 120) && sent > 0, sent);
     sender.kill();
     const TxMemory same(4 * mebibyte);
     far.expect(same.at({0, static_cast<std::size_t>(sent)}));
@@ -372,7 +372,7 @@ void namespaces_end() {
         for (;;) ::pause();
     });
     char ready{};
-    EXPECT("it sends", sender.hear(&ready, 1, 60), "nothing");
+    EXPECT("it sends", sender.hear(&ready, 1, 120), "nothing");
     EXPECT("it uses memory", accelmem_used() > 0, 0);
     sender.kill();
     EXPECT("the memory is free", within(120, memory_is_free), accelmem_used());

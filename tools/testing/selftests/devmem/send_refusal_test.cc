@@ -301,7 +301,7 @@ void while_queued(const std::function<void(const TxStage&, const TxStream&, bool
     set(stage, stream, true);
     stage.no_netem();
     const auto before = tcp_count("TCPTimeouts");
-    EXPECT("TCP tries again", within(60, [&] { return tcp_count("TCPTimeouts") >= before + 2; }),
+    EXPECT("TCP tries again", within(100, [&] { return tcp_count("TCPTimeouts") >= before + 2; }),
            before);
     stream.read();
     EXPECT_EQUAL("bytes that arrived", 0U, stream.received());
