@@ -154,7 +154,7 @@ vm_accel() {
 		CLOCK="tsc_early_khz=$("$BUILD/qemu/tsc-khz") no_timer_check"
 		# The counter is the host's. If that keeps its time by it, so may the guest, whose other
 		# clocks are slow to read.
-		if [[ $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource) == tsc ]]; then
+		if [[ $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource 2>/dev/null) == tsc ]]; then
 			CLOCK+=" tsc=reliable"
 		fi
 	fi

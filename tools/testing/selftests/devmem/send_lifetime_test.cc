@@ -110,7 +110,7 @@ void Live::check(const std::string& when) {
     if (holds_memory())
         EXPECT(when + ": the memory is in use", accelmem_used() > 0, 0);
     else
-        EXPECT(when + ": the memory is free", within(30, memory_is_free), accelmem_used());
+        EXPECT(when + ": the memory is free", within(60, memory_is_free), accelmem_used());
 }
 
 template <Way way, Part first>
@@ -141,7 +141,7 @@ void arrives() {
         live.let_go();
         expect_whole(live.stream());
         if (way != Way::unread) EXPECT("it was sent again", retransmitted() > before, before);
-        EXPECT("the memory is free while the connection is there", within(30, memory_is_free),
+        EXPECT("the memory is free while the connection is there", within(60, memory_is_free),
                accelmem_used());
     }
 }
@@ -227,7 +227,7 @@ void expect_end(Live& live) {
     });
     EXPECT("the connection ends with an error",
            error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH, error);
-    EXPECT("the memory is free", within(30, memory_is_free), accelmem_used());
+    EXPECT("the memory is free", within(60, memory_is_free), accelmem_used());
 }
 
 void nobody_answers() {
@@ -303,7 +303,7 @@ void nic_module_goes() {
     live.end(Part::memory);
     live.end(first);
     live.end(first == Part::binding ? Part::connection : Part::binding);
-    EXPECT("the memory is free", within(30, memory_is_free), accelmem_used());
+    EXPECT("the memory is free", within(60, memory_is_free), accelmem_used());
 }
 
 void nic_module_comes_back() {
@@ -326,7 +326,7 @@ void memory_module_stays() {
     EXPECT_EQUAL("rmmod accelmem, bytes on their way", EWOULDBLOCK, unload_module("accelmem"));
     expect_whole(live.stream());
     const auto unloads = [] { return wake_every_stack(), unload_module("accelmem") == 0; };
-    EXPECT("accelmem unloads", within(30, unloads), "that it does not");
+    EXPECT("accelmem unloads", within(60, unloads), "that it does not");
 }
 
 // ---- processes and namespaces ---------------------------------------------

@@ -105,7 +105,7 @@ class Stream {
 
     // All has arrived and all is done.
     void expect_whole() {
-        const bool whole = within(60, [&] {
+        const bool whole = within(120, [&] {
             far_.read();
             sender_->complete();
             return !far_.wrong().empty() || (far_.has_all() && sender_->pending() == 0);
@@ -166,7 +166,7 @@ void done_is_acknowledged() {
         ends.emplace_back(sent.ticket, stream.far().expected());
     }
     std::size_t done = 0;
-    const bool all = within(60, [&] {
+    const bool all = within(120, [&] {
         stream.sender().complete();
         const std::uint64_t acknowledged =
             stream.far().expected() - static_cast<std::uint64_t>(queued(stream.sender().fd()));
@@ -340,7 +340,7 @@ void closed_in_flight() {
     stream.send(extent);
     stage->binding.reset();
     stream.close_here();
-    const bool whole = within(60, [&] {
+    const bool whole = within(120, [&] {
         stream.far().read();
         return stream.far().has_all();
     });

@@ -37,7 +37,7 @@ struct TxStage {
 };
 
 /// All that was sent arrives, exact, and nothing of it was copied.
-inline void expect_whole(TxStream& stream, double seconds = 60) {
+inline void expect_whole(TxStream& stream, double seconds = 120) {
     EXPECT_EQUAL("wrong", std::string(), stream.finish(seconds));
     EXPECT("no send was a copy", !stream.completions().copied, "a copy");
 }

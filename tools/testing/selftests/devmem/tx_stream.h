@@ -93,7 +93,7 @@ class TxStream {
     void wait_for_room();
     /// All that was sent has arrived, and all sends are complete. Empty if so and nothing was
     /// wrong.
-    std::string finish(double seconds = 60);
+    std::string finish(double seconds = 120);
 
     [[nodiscard]] int fd() const { return here_.get(); }
     [[nodiscard]] int far_fd() const { return far_.fd(); }
