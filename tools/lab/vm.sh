@@ -150,8 +150,9 @@ vm_accel() {
 	else
 		# No faster copies with "rep movsb" here: it is emulated byte by byte.
 		ACCEL=(-accel "tcg,thread=multi" -cpu "qemu64,+rdrand")
-		# While the host is busy elsewhere, it looks as if the timer did not work.
-		CLOCK="tsc_early_khz=$("$BUILD/qemu/tsc-khz") no_timer_check"
+		# While the host is busy elsewhere, it looks as if the timer did not work. With QEMU's HPET
+		# it does not for a long time, if the host takes a CPU away while that is set up.
+		CLOCK="tsc_early_khz=$("$BUILD/qemu/tsc-khz") no_timer_check hpet=disable"
 		# The counter is the host's. If that keeps its time by it, so may the guest, whose other
 		# clocks are slow to read.
 		if [[ $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource 2>/dev/null) == tsc ]]; then
