@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "devmem/dmabuf.h"
+#include "devmem/export.h"
 
 namespace devmem {
 
@@ -23,7 +24,7 @@ class NetlinkSocket;
 ///
 /// The interface needs header split, no XDP program, and queues nobody else has bound; each is one
 /// type of this library (HeaderSplit) or one line of what() if it is missing.
-class RxBinding {
+class DEVMEM_API RxBinding {
   public:
     /// Needs CAP_NET_ADMIN. Throws Error; code() as in the kernel's bind-rx: EOPNOTSUPP (driver or
     /// kernel can't), EEXIST (bound already), EINVAL (header split is off), ERANGE or EINVAL (no
@@ -55,7 +56,7 @@ class RxBinding {
 ///
 /// No queue is taken and the interface is not disturbed. One dmabuf may be bound any number of
 /// times, for receiving too. Only the interface itself or a VLAN on it will do as the way out.
-class TxBinding {
+class DEVMEM_API TxBinding {
   public:
     /// Needs no privilege, but the binding works only for whoever has the effective user id of this
     /// thread, or CAP_NET_ADMIN. Throws Error; code() as in the kernel's bind-tx: EOPNOTSUPP
@@ -79,6 +80,6 @@ class TxBinding {
 };
 
 /// first, first + 1, ... count numbers in all.
-std::vector<std::uint32_t> queue_range(std::uint32_t first, std::uint32_t count);
+DEVMEM_API std::vector<std::uint32_t> queue_range(std::uint32_t first, std::uint32_t count);
 
 }  // namespace devmem

@@ -6,6 +6,8 @@
 #include <optional>
 #include <span>
 
+#include "devmem/export.h"
+
 namespace devmem {
 
 /// A run of bytes of the stream, all in one place: in a dmabuf or in host memory.
@@ -39,8 +41,9 @@ struct ParsedPieces {
 /// The rules it knows (net/ipv4/tcp.c, tcp_recvmsg_dmabuf): messages are in stream order; linear
 /// bytes lie one after the other in the host buffer; bytes in a dmabuf use up none of it; a call
 /// with no devmem message at all received ordinary bytes. Messages of other kinds are skipped.
-ParsedPieces parse_pieces(std::span<const std::byte> control, std::size_t received,
-                          std::span<const std::byte> host, std::span<Piece> out) noexcept;
+DEVMEM_API ParsedPieces parse_pieces(std::span<const std::byte> control, std::size_t received,
+                                     std::span<const std::byte> host,
+                                     std::span<Piece> out) noexcept;
 
 /// What the error queue of a socket says about a run of MSG_ZEROCOPY sends. The kernel numbers the
 /// sends of a socket from 0, with 32 bits that wrap around.
@@ -58,6 +61,6 @@ struct Completion {
 ///
 /// control: msg_control, exactly as long as msg_controllen after the call. Any alignment and
 /// content.
-std::optional<Completion> parse_completion(std::span<const std::byte> control) noexcept;
+DEVMEM_API std::optional<Completion> parse_completion(std::span<const std::byte> control) noexcept;
 
 }  // namespace devmem

@@ -6,6 +6,8 @@
 #include <span>
 #include <system_error>
 
+#include "devmem/export.h"
+
 namespace devmem {
 
 /// One piece of a gather: len bytes at src of one dmabuf to dst of another.
@@ -20,7 +22,7 @@ struct CopyRange {
 ///
 /// Offsets and lengths are bytes and were checked against the dmabuf's size. Copies are complete
 /// when a function returns. Errors are returned, never thrown.
-class CopyEngine {
+class DEVMEM_API CopyEngine {
   public:
     virtual ~CopyEngine() = default;
 

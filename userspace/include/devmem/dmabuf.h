@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "devmem/copy_engine.h"
+#include "devmem/export.h"
 #include "devmem/fd.h"
 
 namespace devmem {
@@ -19,7 +20,7 @@ namespace devmem {
 ///
 /// The kernel keeps its own references to a dmabuf, so this may be destroyed while it is bound; the
 /// bytes are then out of your reach. Copies of disjoint ranges may run in several threads.
-class DmaBuf {
+class DEVMEM_API DmaBuf {
   public:
     /// Host memory behind /dev/udmabuf, size bytes rounded up to whole pages. For tests and for
     /// kernels without a device; the kernel's default limit is 64 MiB.

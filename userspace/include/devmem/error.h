@@ -6,6 +6,8 @@
 #include <string_view>
 #include <system_error>
 
+#include "devmem/export.h"
+
 namespace devmem {
 
 /// Why a piece of setup failed.
@@ -18,7 +20,7 @@ namespace devmem {
 ///     Turn header split on: ethtool -G IF tcp-data-split on, or HeaderSplit
 ///
 /// The data path (Receiver, TokenBatch, Frag, copies) never throws.
-class Error : public std::system_error {
+class DEVMEM_API Error : public std::system_error {
   public:
     /// call: what failed, first the operation ("bind-rx", "open"), then its object.
     /// extack: the kernel's explanation, or empty.
@@ -38,9 +40,10 @@ class Error : public std::system_error {
 };
 
 /// Throws Error for errno as it stands.
-[[noreturn]] void throw_errno(std::string_view call);
+[[noreturn]] DEVMEM_API void throw_errno(std::string_view call);
 
 /// Throws Error for a failure that a netlink reply described. errno_value is positive.
-[[noreturn]] void throw_netlink(int errno_value, std::string_view call, std::string_view extack);
+[[noreturn]] DEVMEM_API void throw_netlink(int errno_value, std::string_view call,
+                                           std::string_view extack);
 
 }  // namespace devmem

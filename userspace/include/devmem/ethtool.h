@@ -5,6 +5,8 @@
 #include <optional>
 #include <string_view>
 
+#include "devmem/export.h"
+
 namespace devmem {
 
 // A NIC's settings, as `ethtool -g`, `-l` and `-k` show them. All throw Error; changes need
@@ -31,7 +33,7 @@ struct Channels {
     [[nodiscard]] std::uint32_t receiving() const noexcept { return rx + combined; }
 };
 
-Rings rings(std::uint32_t ifindex);
+DEVMEM_API Rings rings(std::uint32_t ifindex);
 
 /// What to change; the rest stays.
 struct RingsChange {
@@ -41,9 +43,9 @@ struct RingsChange {
 
     bool operator==(const RingsChange&) const = default;
 };
-void set_rings(std::uint32_t ifindex, const RingsChange& change);
+DEVMEM_API void set_rings(std::uint32_t ifindex, const RingsChange& change);
 
-Channels channels(std::uint32_t ifindex);
+DEVMEM_API Channels channels(std::uint32_t ifindex);
 
 /// What to change; the rest stays. The kernel refuses to remove a bound queue.
 struct ChannelsChange {
@@ -51,13 +53,13 @@ struct ChannelsChange {
 
     bool operator==(const ChannelsChange&) const = default;
 };
-void set_channels(std::uint32_t ifindex, const ChannelsChange& change);
+DEVMEM_API void set_channels(std::uint32_t ifindex, const ChannelsChange& change);
 
 /// A feature by the kernel's name, "rx-ntuple-filter" for instance.
-bool feature(std::uint32_t ifindex, std::string_view name);
+DEVMEM_API bool feature(std::uint32_t ifindex, std::string_view name);
 /// Whether the driver lets it be turned on and off.
-bool feature_available(std::uint32_t ifindex, std::string_view name);
+DEVMEM_API bool feature_available(std::uint32_t ifindex, std::string_view name);
 /// Throws Error (EOPNOTSUPP) if the feature does not change.
-void set_feature(std::uint32_t ifindex, std::string_view name, bool on);
+DEVMEM_API void set_feature(std::uint32_t ifindex, std::string_view name, bool on);
 
 }  // namespace devmem

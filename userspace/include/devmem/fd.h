@@ -3,12 +3,14 @@
 
 #include <utility>
 
+#include "devmem/export.h"
+
 namespace devmem {
 
 /// A file descriptor with one owner.
 ///
 /// Not usable as a bool: descriptor 0 is valid, so ask is_open().
-class Fd {
+class DEVMEM_API Fd {
   public:
     Fd() noexcept = default;
     explicit Fd(int fd) noexcept : fd_(fd) {}

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "devmem/export.h"
 #include "devmem/ip_address.h"
 
 namespace devmem {
@@ -22,13 +23,13 @@ struct Flow {
 };
 
 /// All that TCP sends to a port, over IPv4 and over IPv6: what a listening socket there gets.
-std::vector<Flow> flows_to_port(std::uint16_t port);
+DEVMEM_API std::vector<Flow> flows_to_port(std::uint16_t port);
 /// What a connected TCP socket receives. Throws Error.
-Flow flow_of(int socket);
+DEVMEM_API Flow flow_of(int socket);
 
 /// A steering rule in a NIC (an n-tuple rule), there for as long as this lives. n-tuple steering
 /// must be on: set_feature() of "rx-ntuple-filter", or NicSession.
-class FlowRule {
+class DEVMEM_API FlowRule {
   public:
     /// What becomes of the packets; a number is a queue.
     static constexpr std::uint64_t drop = ~std::uint64_t{0};

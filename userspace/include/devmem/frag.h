@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "devmem/cmsg.h"
+#include "devmem/export.h"
 
 namespace devmem {
 
@@ -16,7 +17,7 @@ class ReceiverCore;
 /// Destroying it gives the memory back to the NIC, soon: see Receiver::flush(). Until then the NIC
 /// does not write there. A Frag keeps the socket open, so it may outlive its Receiver, and it may
 /// be destroyed in any thread.
-class Frag {
+class DEVMEM_API Frag {
   public:
     Frag() noexcept = default;
     Frag(Frag&& other) noexcept

@@ -4,17 +4,18 @@
 #include <cstdint>
 
 #include "devmem/ethtool.h"
+#include "devmem/export.h"
 
 namespace devmem {
 
 /// Pure: what is to be set for devmem; what is absent is right already.
-RingsChange wanted_rings(const Rings& now);
+DEVMEM_API RingsChange wanted_rings(const Rings& now);
 
 /// Header split, on for as long as this lives: tcp-data-split on, and hds-thresh 0 where there is
 /// one. What it changed it puts back; it changes nothing that is right already.
 ///
 /// The kernel refuses to turn it off while a queue is bound, so make this before the RxBinding.
-class HeaderSplit {
+class DEVMEM_API HeaderSplit {
   public:
     /// Throws Error; EOPNOTSUPP if the driver can't.
     explicit HeaderSplit(std::uint32_t ifindex);

@@ -6,10 +6,12 @@
 #include <span>
 #include <string>
 
+#include "devmem/export.h"
+
 namespace devmem {
 
 /// An IPv4 or IPv6 address.
-class IpAddress {
+class DEVMEM_API IpAddress {
   public:
     /// From "192.0.2.1" or "2001:db8::1"; "::ffff:192.0.2.1" is the IPv4 address. Throws Error
     /// (EINVAL) for anything else.

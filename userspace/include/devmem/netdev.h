@@ -6,18 +6,20 @@
 #include <string>
 #include <vector>
 
+#include "devmem/export.h"
+
 namespace devmem {
 
 // Interfaces are named by their index in the calling thread's network namespace. Everything here
 // throws Error and may be called from any thread.
 
 /// The index of an interface.
-std::uint32_t interface_index(const std::string& name);
+DEVMEM_API std::uint32_t interface_index(const std::string& name);
 /// The name of an interface, as it is now.
-std::string interface_name(std::uint32_t ifindex);
+DEVMEM_API std::string interface_name(std::uint32_t ifindex);
 
 /// Every interface but the loopback device, by index.
-std::vector<std::uint32_t> interfaces();
+DEVMEM_API std::vector<std::uint32_t> interfaces();
 
 /// What an interface has counted, as `ip -s link` shows it.
 struct Counts {
@@ -27,7 +29,7 @@ struct Counts {
     std::uint64_t rx_errors = 0;
     std::uint64_t tx_packets = 0, tx_bytes = 0, tx_dropped = 0;
 };
-Counts counts(std::uint32_t ifindex);
+DEVMEM_API Counts counts(std::uint32_t ifindex);
 
 /// One queue of an interface, as the kernel describes it.
 struct Queue {
@@ -46,7 +48,7 @@ struct Queue {
 };
 
 /// The queues in use of an interface that is up.
-std::vector<Queue> queues(std::uint32_t ifindex);
+DEVMEM_API std::vector<Queue> queues(std::uint32_t ifindex);
 
 /// What the driver has counted for one queue since it started; absent: it does not count that.
 struct QueueStats {
@@ -58,7 +60,7 @@ struct QueueStats {
 };
 
 /// One of each queue; empty if the driver does not tell.
-std::vector<QueueStats> queue_stats(std::uint32_t ifindex);
+DEVMEM_API std::vector<QueueStats> queue_stats(std::uint32_t ifindex);
 
 /// A page pool: where the buffers of a queue come from.
 struct PagePool {
@@ -74,6 +76,6 @@ struct PagePool {
 };
 
 /// The page pools of an interface, or of all with 0.
-std::vector<PagePool> page_pools(std::uint32_t ifindex = 0);
+DEVMEM_API std::vector<PagePool> page_pools(std::uint32_t ifindex = 0);
 
 }  // namespace devmem

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "devmem/export.h"
 #include "devmem/flow_rule.h"
 
 namespace devmem {
@@ -40,7 +41,7 @@ struct NicOptions {
 /// while a queue is bound. Belongs to one thread at a time. Its thread must be in the interface's
 /// network namespace, and a child that it forks must not outlive it unless it calls exec: it
 /// would keep the session alive.
-class NicSession {
+class DEVMEM_API NicSession {
   public:
     /// Needs CAP_NET_ADMIN. If it throws, the NIC is as before. Throws Error; EOPNOTSUPP (the
     /// driver can't), EBUSY (no queue is free, or one of `exactly` is not), ERANGE (no such queue),
@@ -80,6 +81,6 @@ struct Restored {
 ///
 /// Returns what there was to do: nothing if no session was abandoned. Needs CAP_NET_ADMIN. Throws
 /// Error if the folder can't be read; a folder that is not there holds no journals.
-std::vector<Restored> restore_abandoned(const std::string& journals = default_journals);
+DEVMEM_API std::vector<Restored> restore_abandoned(const std::string& journals = default_journals);
 
 }  // namespace devmem

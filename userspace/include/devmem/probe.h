@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "devmem/export.h"
+
 namespace devmem {
 
 /// One thing that device memory TCP needs or can use, and whether it is there.
@@ -23,7 +25,7 @@ struct Finding {
 };
 
 /// Whether this stands in the way of a use; both: of either.
-[[nodiscard]] bool stands_in_way(const Finding& finding, Finding::Use use) noexcept;
+[[nodiscard]] DEVMEM_API bool stands_in_way(const Finding& finding, Finding::Use use) noexcept;
 
 /// What this kernel, this process and this machine can do, and one line for each NIC of the calling
 /// thread's network namespace.
@@ -32,9 +34,9 @@ struct Finding {
 /// Needs no privilege; what the kernel tells only to CAP_NET_ADMIN is unknown without it. Loads
 /// GPU libraries for a moment to see if they are there. May be called from any thread; throws Error
 /// only if the process is short of descriptors or memory.
-std::vector<Finding> probe();
+DEVMEM_API std::vector<Finding> probe();
 
 /// The same, but all about this one NIC instead. Throws Error if there is no such interface.
-std::vector<Finding> probe(const std::string& interface);
+DEVMEM_API std::vector<Finding> probe(const std::string& interface);
 
 }  // namespace devmem

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "devmem/cmsg.h"
+#include "devmem/export.h"
 #include "devmem/fd.h"
 #include "devmem/frag.h"
 
@@ -34,7 +35,7 @@ class ReceiverCore;
 ///
 /// One thread at a time may call these functions; Frags may be destroyed in any. After
 /// construction nothing here throws or allocates, and nothing blocks but receive(Wait::yes).
-class Receiver {
+class DEVMEM_API Receiver {
   public:
     enum class Wait { no, yes };
 

@@ -5,13 +5,15 @@
 #include <span>
 #include <vector>
 
+#include "devmem/export.h"
+
 namespace devmem {
 
 /// The RSS table of a NIC: which queue gets the flows of which hash value, one entry per value.
 /// Throws Error.
-std::vector<std::uint32_t> rss_table(std::uint32_t ifindex);
+DEVMEM_API std::vector<std::uint32_t> rss_table(std::uint32_t ifindex);
 /// Sets it; an empty one means the driver's default.
-void set_rss_table(std::uint32_t ifindex, std::span<const std::uint32_t> table);
+DEVMEM_API void set_rss_table(std::uint32_t ifindex, std::span<const std::uint32_t> table);
 
 /// An RSS context: a table of its own for the flows that a steering rule sends to it.
 struct RssContext {
@@ -19,18 +21,20 @@ struct RssContext {
     std::vector<std::uint32_t> table = {};
 };
 /// Those of a NIC; none where the NIC can't have any. Throws Error.
-std::vector<RssContext> rss_contexts(std::uint32_t ifindex);
+DEVMEM_API std::vector<RssContext> rss_contexts(std::uint32_t ifindex);
 /// Makes one that spreads flows evenly over these queues; returns its id. Throws Error; EOPNOTSUPP
 /// if the NIC can't have any.
-std::uint32_t add_rss_context(std::uint32_t ifindex, std::span<const std::uint32_t> queues);
+DEVMEM_API std::uint32_t add_rss_context(std::uint32_t ifindex,
+                                         std::span<const std::uint32_t> queues);
 /// The kernel refuses while a rule sends flows there. Throws Error.
-void remove_rss_context(std::uint32_t ifindex, std::uint32_t id);
+DEVMEM_API void remove_rss_context(std::uint32_t ifindex, std::uint32_t id);
 
 /// Pure: whether a table is what a driver starts with when so many queues receive.
-bool rss_is_default(std::span<const std::uint32_t> table, std::uint32_t queues);
+DEVMEM_API bool rss_is_default(std::span<const std::uint32_t> table, std::uint32_t queues);
 
 /// Pure: table with no entry for any of queues, over total queues. Empty if none is left.
-std::vector<std::uint32_t> rss_without(std::span<const std::uint32_t> table,
-                                       std::span<const std::uint32_t> queues, std::uint32_t total);
+DEVMEM_API std::vector<std::uint32_t> rss_without(std::span<const std::uint32_t> table,
+                                                  std::span<const std::uint32_t> queues,
+                                                  std::uint32_t total);
 
 }  // namespace devmem

@@ -10,6 +10,7 @@
 #include <system_error>
 #include <vector>
 
+#include "devmem/export.h"
 #include "devmem/fd.h"
 
 struct msghdr;
@@ -26,7 +27,7 @@ struct Extent {
 
 /// What is left of extents once the first so many of their bytes have been sent; the first one left
 /// is cut where it must be.
-std::span<Extent> drop_front(std::span<Extent> extents, std::size_t bytes) noexcept;
+DEVMEM_API std::span<Extent> drop_front(std::span<Extent> extents, std::size_t bytes) noexcept;
 
 /// Sends on a TCP connection what lies in device memory, and in between what lies in host memory.
 ///
@@ -60,7 +61,7 @@ std::span<Extent> drop_front(std::span<Extent> extents, std::size_t bytes) noexc
 ///
 /// One thread at a time may call these functions; it may be another than the Receiver's. After
 /// construction nothing here throws or allocates, and nothing blocks but what is given Wait::yes.
-class Sender {
+class DEVMEM_API Sender {
   public:
     enum class Wait { no, yes };
 

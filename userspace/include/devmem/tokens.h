@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <system_error>
 
+#include "devmem/export.h"
+
 namespace devmem {
 
 /// Tokens on their way back to the kernel.
@@ -19,7 +21,7 @@ namespace devmem {
 ///
 /// Not thread-safe, but any number of batches may serve one socket: the kernel takes no socket lock
 /// for this. Nothing here throws or allocates.
-class TokenBatch {
+class DEVMEM_API TokenBatch {
   public:
     static constexpr std::size_t max_ranges = 128;
     static constexpr std::size_t max_tokens = 1024;
