@@ -13,7 +13,6 @@ namespace devmem {
 namespace {
 
 constexpr std::size_t message_space = CMSG_SPACE(sizeof(uapi::dmabuf_cmsg));
-constexpr std::size_t max_pieces = 1 << 16;
 
 bool too_small(int error) noexcept {
     return error == EMSGSIZE || error == uapi::error_too_small;
@@ -93,7 +92,7 @@ Receiver::Result Receiver::receive_failed() noexcept {
 // Nothing was consumed, so a larger buffer and the same call again lose nothing.
 bool Receiver::grow() noexcept {
     const std::size_t count = pieces_.size() * 2;
-    if (count > max_pieces) return false;
+    if (count > max_grown_pieces) return false;
     try {
         control_.resize(count * message_space);
         pieces_.resize(count + 1);

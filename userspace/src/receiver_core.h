@@ -14,6 +14,9 @@
 
 namespace devmem {
 
+/// A Receiver whose Options::pieces is less grows to at most so many, and one.
+inline constexpr std::size_t max_grown_pieces = 1 << 16;
+
 /// What a Receiver and its Frags share: the socket, and the tokens on their way back to it.
 /// Thread-safe.
 class ReceiverCore {

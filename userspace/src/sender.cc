@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "cut_front.h"
 #include "devmem/cmsg.h"
 #include "devmem/error.h"
 #include "in_flight.h"
@@ -46,12 +47,7 @@ bool wait_for_error_queue(int fd, bool again) noexcept {
 }  // namespace
 
 std::span<Extent> drop_front(std::span<Extent> extents, std::size_t bytes) noexcept {
-    std::size_t whole = 0;
-    while (whole < extents.size() && extents[whole].length <= bytes)
-        bytes -= extents[whole++].length;
-    extents = extents.subspan(whole);
-    if (!extents.empty()) extents[0] = {extents[0].offset + bytes, extents[0].length - bytes};
-    return extents;
+    return extents.subspan(cut_front(extents, bytes));
 }
 
 Sender::Sender(Fd socket, const Options& options)

@@ -6,16 +6,14 @@
 #include <span>
 #include <system_error>
 
+#include "devmem/copy_range.h"
 #include "devmem/export.h"
 
 namespace devmem {
 
-/// One piece of a gather: len bytes at src of one dmabuf to dst of another.
-struct CopyRange {
-    std::uint64_t src;
-    std::uint64_t len;
-    std::uint64_t dst;
-};
+/// One piece of a gather: len bytes at src of one dmabuf to dst of another. C programs have the
+/// same.
+using CopyRange = devmem_copy_range;
 
 /// Moves bytes between host memory and one dmabuf's memory. The only thing a DmaBuf needs to know
 /// about the device behind it; write one over your accelerator's memcpy calls to use its memory.
