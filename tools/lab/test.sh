@@ -14,7 +14,7 @@ lab_test() {
 test_all() {
 	# DMA debugging gives up when an allocation of its own fails; what comes later is without it.
 	local last=$BUILD/$SELFTESTS/alloc_failure_test
-	local host=(static series unit sanitized fuzz) guest=() programs=() name
+	local host=(static series unit abi sanitized fuzz) guest=() programs=() name
 	local -A chosen=()
 	printf '# Expect: build\n  # Subtest: build\n'
 	vm_prepare
@@ -122,6 +122,38 @@ test_sparse() {
 }
 
 test_unit() { test_ctest "$BUILD"; }
+
+# What the shared library promises to programs that were linked with it before.
+test_abi() {
+	need "to check the library's ABI" abigail-tools binutils
+	test_check "the ABI is as in userspace/libdevmem.abi" test_abi_same
+	test_check "a C program calls all that is there for C" test_abi_called
+}
+
+test_abi_same() {
+	local now=$BUILD/libdevmem.abi headers=$LAB/userspace/include/devmem
+	abidw --exported-interfaces-only --drop-private-types --headers-dir "$headers" \
+		--suppressions "$LAB/userspace/abi.suppressions" --type-id-style hash --no-corpus-path --no-comp-dir-path \
+		--no-elf-needed --no-show-locs --no-parameter-names --no-write-default-sizes \
+		"$BUILD/userspace/libdevmem.so" | sed "s| path='[^']*/userspace/| path='userspace/|" >"$now"
+	abidiff --no-show-locs "$LAB/userspace/libdevmem.abi" "$now" && return
+	cat <<-END
+		Programs that are linked with the library may be the worse for it. If it is meant to be so:
+		  C: a new call goes to the newest node of userspace/libdevmem.map.in that no release has; what
+		  has been there stays as it is, unless SOVERSION is raised.
+		  C++: raise DEVMEM_VERSION_MINOR in userspace/include/devmem/version.h once after a release.
+		  Then: cp ${now#"$LAB/"} userspace/libdevmem.abi
+	END
+	return 1
+}
+
+test_abi_called() {
+	local library=$BUILD/userspace/libdevmem.so program=$BUILD/userspace/test/c_interface
+	comm -3 <(nm --dynamic --defined-only --format=just-symbols "$library" | sed -n 's/^\(devmem_[a-z_]*\)@@.*/\1/p' | sort) \
+		<(nm --dynamic --undefined-only --format=just-symbols "$program" | sed -n 's/^\(devmem_[a-z_]*\)@.*/\1/p' | sort) |
+		grep . && return 1
+	return 0
+}
 
 # Optimizing a little is what sanitizers like, and takes the compiler half the time.
 test_sanitized() {

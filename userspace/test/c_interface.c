@@ -338,13 +338,15 @@ static void nic(const char* name) {
 static void frags(void) {
     const struct devmem_piece none = {NULL, 0, 0, 0, 0, 0};
     struct devmem_receiver* receiver = NULL;
+    struct devmem_frag* frag;
     int fds[2];
     check(connect_pair(fds));
     check(devmem_receiver_new(fds[0], NULL, &receiver, NULL) == 0);
     if (!receiver) return;
-    check(!devmem_receiver_take(receiver, &none));
+    frag = devmem_receiver_take(receiver, &none);
+    check(!frag || !devmem_frag_piece(frag));
     devmem_receiver_free(receiver);
-    devmem_frag_free(NULL);
+    devmem_frag_free(frag);
     close(fds[0]);
     close(fds[1]);
 }
