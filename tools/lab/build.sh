@@ -41,7 +41,7 @@ make_programs() {
 # What the guest runs: it has no use for the unit tests. Ninja has a target for
 # each folder of the sources.
 build_guest_programs() {
-	local folder targets=()
+	local folder targets=(devmem_shared c_interface)
 	for folder in tools/testing/selftests/devmem userspace/tools userspace/examples; do
 		[[ ! -e $LAB/$folder/CMakeLists.txt ]] || targets+=("$folder/all")
 	done

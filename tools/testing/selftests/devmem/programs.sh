@@ -1,14 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# ncdevmem and the library's examples, as a person would use them: what goes in at one end comes out
-# at the other. Sending is skipped where the kernel can't; the rest is not.
+# ncdevmem and the library's examples, in C++ and in Python, as a person would use them: what goes in
+# at one end comes out at the other. Sending is skipped where the kernel can't; the rest is not.
 # shellcheck disable=SC2317 # functions called by name
 . "$(dirname "$0")/lib.sh"
 
-plan 26
+plan 30
 topology
-needs devmem ncdevmem example_gather example_recv example_send ping socat taskset
+needs devmem ncdevmem example_gather example_recv example_send ping python3 socat taskset
 [ -c /dev/accelmem ] || skip_all "no accelmem module"
+PATH=$PATH:${DEVMEM_TREE:-.}/userspace/examples:${DEVMEM_BUILD:-build}/userspace/test
+export LD_LIBRARY_PATH=${DEVMEM_BUILD:-build}/userspace PYTHONDONTWRITEBYTECODE=1
 b ring_split dm0p on >/dev/null
 head -c 3000017 /dev/urandom >"$tmp/in"
 
@@ -57,9 +59,15 @@ wait "$far"
 is "example recv: as many bytes as were sent" 3000017 "$(awk '{ sum += $1 } END { print sum }' "$tmp/out")"
 is_not "and some of them in the dmabuf" 0 "$(grep -c "in dmabuf" "$tmp/out")"
 
+far recv.py dm0p 5201
+arrives "example recv.py: what a plain socket sends, exact" from_plain
+is_not "and some of it landed in the dmabuf" "" "$(grep -E '^[1-9][0-9]* bytes into the dmabuf' "$tmp/err")"
+
 far ncdevmem -f dm0p -m accelmem -s 10.9.0.2 -l
 arrives "ncdevmem -l: what a plain socket sends, exact" from_plain
 is_not "and it landed in the dmabuf" "" "$(grep -E ' [1-9][0-9]* into the dmabuf' "$tmp/err")"
+
+passes "each call of the C interface, on this NIC" b c_interface dm0p
 
 # --- kill -9 ---------------------------------------------------------------
 
@@ -109,6 +117,8 @@ sending "example send to a plain socket: exact" "$there" a example_send dm0 10.9
 sending "example send to example gather, device to device: exact" "example_gather dm0p 5201" \
 	a example_send dm0 10.9.0.2 5201
 sending "the same by IPv6" "example_gather dm0p 5201" a example_send dm0 fd09::2 5201
+sending "example send.py to example recv.py, device to device: exact" "recv.py dm0p 5201" \
+	a send.py dm0 10.9.0.2 5201
 sending "ncdevmem to a plain socket: exact" "$there" device -s 10.9.0.2
 before a dm0
 sending "ncdevmem to ncdevmem, device to device: exact" "ncdevmem -f dm0p -m accelmem -s 10.9.0.2 -l" \
