@@ -14,7 +14,7 @@ lab_test() {
 test_all() {
 	# DMA debugging gives up when an allocation of its own fails; what comes later is without it.
 	local last=$BUILD/$SELFTESTS/alloc_failure_test
-	local host=(static series unit abi sanitized fuzz) guest=() programs=() name
+	local host=(static series unit abi install sanitized fuzz) guest=() programs=() name
 	local -A chosen=()
 	printf '# Expect: build\n  # Subtest: build\n'
 	vm_prepare
@@ -148,11 +148,81 @@ test_abi_same() {
 }
 
 test_abi_called() {
-	local library=$BUILD/userspace/libdevmem.so program=$BUILD/userspace/test/c_interface
-	comm -3 <(nm --dynamic --defined-only --format=just-symbols "$library" | sed -n 's/^\(devmem_[a-z_]*\)@@.*/\1/p' | sort) \
-		<(nm --dynamic --undefined-only --format=just-symbols "$program" | sed -n 's/^\(devmem_[a-z_]*\)@.*/\1/p' | sort) |
-		grep . && return 1
-	return 0
+	local missing
+	missing=$(comm -3 <(test_abi_calls "$BUILD/userspace/libdevmem.so" --defined-only) \
+		<(test_abi_calls "$BUILD/userspace/test/c_interface" --undefined-only))
+	[[ ! $missing ]] || { echo "$missing" && return 1; }
+}
+
+# test_abi_calls FILE OPTION: the C interface's names in it, by what nm's option says.
+test_abi_calls() {
+	nm --dynamic --format=just-symbols "$2" "$1" | sed -n 's/^\(devmem_[a-z_]*\)@.*/\1/p' | sort
+}
+
+# What an installed library is to a project of somebody else: userspace/test/install.
+test_install() {
+	INSTALLED=$BUILD/installed
+	need "to make the man pages" scdoc
+	rm -rf "$INSTALLED"
+	test_check "into a folder, which can be moved" test_install_into
+	test_check "CMake finds it, for C and C++, shared and static" test_install_cmake "C;CXX"
+	test_check "CMake finds it, for C alone, shared and static" test_install_cmake C
+	test_check "pkg-config finds it, for C and C++, shared and static" test_install_pkgconfig
+	test_check "each call of the C interface is in a man page" test_install_pages
+}
+
+test_install_into() {
+	cmake -S "$LAB" -B "$BUILD"	# scdoc may have come since
+	cmake --build "$BUILD" --target man
+	cmake --install "$BUILD" --prefix "$INSTALLED/first"
+	mv "$INSTALLED/first" "$INSTALLED/usr"
+}
+
+# test_install_cmake LANGUAGES
+test_install_cmake() {
+	local folder=$INSTALLED/cmake-${1/;/-} language kind
+	cmake -S "$LAB/userspace/test/install" -B "$folder" -G Ninja -DLANGUAGES="$1" -DCMAKE_PREFIX_PATH="$INSTALLED/usr"
+	cmake --build "$folder"
+	for language in ${1/;/ }; do
+		for kind in shared static; do
+			test_install_program "$folder/${language,,}_$kind" $kind
+		done
+	done
+}
+
+test_install_pkgconfig() {
+	local source=$LAB/userspace/test/install libraries shared static
+	libraries=$(dirname "$(find "$INSTALLED/usr" -name libdevmem.so)")
+	export PKG_CONFIG_PATH=$libraries/pkgconfig LD_LIBRARY_PATH=$libraries
+	read -ra shared <<<"$(pkg-config --cflags --libs libdevmem)"
+	read -ra static <<<"$(pkg-config --static --cflags --libs libdevmem)"
+	static=("$libraries/libdevmem.a" "${static[@]/#-ldevmem/}")
+	gcc -std=c99 -pedantic -Wall -Werror "$source/program.c" "${shared[@]}" -o "$INSTALLED/c_shared"
+	gcc -std=c99 -pedantic -Wall -Werror "$source/program.c" "${static[@]}" -o "$INSTALLED/c_static"
+	g++ -std=c++20 -Wall -Werror "$source/program.cc" "${shared[@]}" -o "$INSTALLED/cxx_shared"
+	g++ -std=c++20 -Wall -Werror "$source/program.cc" "${static[@]}" -o "$INSTALLED/cxx_static"
+	test_install_program "$INSTALLED/c_shared" shared
+	test_install_program "$INSTALLED/c_static" static
+	test_install_program "$INSTALLED/cxx_shared" shared
+	test_install_program "$INSTALLED/cxx_static" static
+}
+
+# test_install_program PROGRAM KIND: it runs, with the library that it was compiled for.
+test_install_program() {
+	local said kind=static
+	said=$("$1")
+	[[ $said =~ ^([0-9]+)\ ([0-9]+)\ find\ interface\ nonesuch && ${BASH_REMATCH[1]} == "${BASH_REMATCH[2]}" ]] ||
+		{ echo "$1 says: $said" && return 1; }
+	[[ $(objdump -p "$1") != *NEEDED*libdevmem.so.0* ]] || kind=shared
+	[[ $kind == "$2" ]] || { echo "$1 is linked with the $kind library" && return 1; }
+}
+
+test_install_pages() {
+	local call missing=0
+	while read -r call; do
+		grep -q "$call" "$INSTALLED"/usr/share/man/man[37]/* || { echo "$call" && missing=1; }
+	done < <(test_abi_calls "$BUILD/userspace/libdevmem.so" --defined-only)
+	return $missing
 }
 
 # Optimizing a little is what sanitizers like, and takes the compiler half the time.
