@@ -195,8 +195,7 @@ test_install_pkgconfig() {
 	libraries=$(dirname "$(find "$INSTALLED/usr" -name libdevmem.so)")
 	export PKG_CONFIG_PATH=$libraries/pkgconfig LD_LIBRARY_PATH=$libraries
 	read -ra shared <<<"$(pkg-config --cflags --libs libdevmem)"
-	read -ra static <<<"$(pkg-config --static --cflags --libs libdevmem)"
-	static=("$libraries/libdevmem.a" "${static[@]/#-ldevmem/}")
+	read -ra static <<<"$libraries/libdevmem.a $(pkg-config --static --cflags --libs libdevmem | sed 's/-ldevmem//')"
 	gcc -std=c99 -pedantic -Wall -Werror "$source/program.c" "${shared[@]}" -o "$INSTALLED/c_shared"
 	gcc -std=c99 -pedantic -Wall -Werror "$source/program.c" "${static[@]}" -o "$INSTALLED/c_static"
 	g++ -std=c++20 -Wall -Werror "$source/program.cc" "${shared[@]}" -o "$INSTALLED/cxx_shared"
