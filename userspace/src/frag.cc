@@ -7,13 +7,13 @@ namespace devmem {
 
 void Frag::give_back() noexcept {
     if (!core_) return;
-    core_->give_back(piece_.token);
+    core_->give_back(piece_);
     core_.reset();
 }
 
 std::uint32_t Frag::release() noexcept {
     if (!core_) return 0;
-    core_->released();
+    core_->released(piece_);
     core_.reset();
     return piece_.token;
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "devmem/receiver.h"
 
+#include <fcntl.h>
+#include <poll.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <new>
@@ -18,10 +21,34 @@ bool too_small(int error) noexcept {
     return error == EMSGSIZE || error == uapi::error_too_small;
 }
 
+// False if the socket is non-blocking, or a signal came. What a Sender has to hear shows as POLLERR
+// all the time: then look again after a moment.
+bool wait_readable(int fd, bool again) noexcept {
+    pollfd waiting{fd, POLLIN, 0};
+    if (DEVMEM_SYS(fcntl)(fd, F_GETFL) & O_NONBLOCK) return false;
+    if (again && DEVMEM_SYS(poll)(nullptr, 0, 1) < 0) return false;
+    return DEVMEM_SYS(poll)(&waiting, 1, -1) >= 0;
+}
+
+Receiver::Result failed(int error) noexcept {
+    using State = Receiver::State;
+    const std::error_code code(error, std::system_category());
+    switch (error) {
+        case EAGAIN:
+        case EINTR:
+            return {State::would_block, 0, {}, {}};
+        case ECONNRESET:
+        case EPIPE:
+            return {State::reset, 0, {}, code};
+        default:
+            return {State::failed, 0, {}, code};
+    }
+}
+
 }  // namespace
 
 Receiver::Receiver(Fd socket, const Options& options)
-    : core_(std::make_shared<ReceiverCore>(std::move(socket), options.flush_at)),
+    : core_(std::make_shared<ReceiverCore>(std::move(socket), options.flush_at, options.budgets)),
       host_size_(std::max<std::size_t>(options.host_bytes, 1)),
       host_(new std::byte[host_size_]),  // not zeroed: most of it is never touched
       control_(options.pieces * message_space),
@@ -38,7 +65,7 @@ Receiver& Receiver::operator=(Receiver&& other) noexcept {
         control_ = std::move(other.control_);
         pieces_ = std::move(other.pieces_);
         lent_ = std::exchange(other.lent_, 0);
-        next_take_ = other.next_take_;
+        next_find_ = other.next_find_;
     }
     return *this;
 }
@@ -49,75 +76,101 @@ Receiver::~Receiver() {
 
 Receiver::Result Receiver::receive(Wait wait) noexcept {
     give_back();  // what the kernel will not take now stays queued for the next time
-    for (;;) {
-        iovec iov{host_.get(), host_size_};
-        msghdr message{};
-        message.msg_iov = &iov;
-        message.msg_iovlen = 1;
-        message.msg_control = control_.data();
-        message.msg_controllen = control_.size();
-        const int flags = MSG_SOCK_DEVMEM | (wait == Wait::no ? MSG_DONTWAIT : 0);
-        const ssize_t got = DEVMEM_SYS(recvmsg)(fd(), &message, flags);
-        if (got < 0 && too_small(errno) && grow()) continue;
-        if (got < 0) return receive_failed();
+    // Nobody may sleep on what others could use: with a budget, the waiting is done apart.
+    const bool blocks = wait == Wait::yes && !core_->limited();
+    for (bool again = false;;) {
+        const auto room = core_->reserve(most_room());
+        if (room.lacking) return {State::starved, 0, {}, {}, room.lacking};
+        const auto got = read(room.bytes, MSG_SOCK_DEVMEM | (blocks ? 0 : MSG_DONTWAIT));
+        if (got > 0) return received(static_cast<std::size_t>(got));
+
+        int error = errno;
+        core_->minted({});
         if (got == 0) return {State::end, 0, {}, {}};
-
-        const auto bytes = static_cast<std::size_t>(got);
-        const auto parsed = parse_pieces(std::span(control_).first(message.msg_controllen), bytes,
-                                         {host_.get(), host_size_}, pieces_);
-        lent_ = parsed.count;
-        next_take_ = 0;
-        const auto pieces = std::span<const Piece>(pieces_).first(lent_);
-        core_->minted(static_cast<std::size_t>(
-            std::ranges::count_if(pieces, [](const Piece& p) { return p.token != 0; })));
-        if (parsed.complete) return {State::data, bytes, pieces, {}};
-        return {State::failed, bytes, pieces, {EBADMSG, std::system_category()}};
+        if (too_small(error) && grow(error)) continue;
+        const bool waits = error == EAGAIN && wait == Wait::yes && !blocks;
+        if (!waits || !wait_readable(fd(), again)) return failed(error);
+        again = true;
     }
 }
 
-Receiver::Result Receiver::receive_failed() noexcept {
-    const std::error_code error(errno, std::system_category());
-    switch (error.value()) {
-        case EAGAIN:
-        case EINTR:
-            return {State::would_block, 0, {}, {}};
-        case ECONNRESET:
-        case EPIPE:
-            return {State::reset, 0, {}, error};
-        default:
-            return {State::failed, 0, {}, error};
-    }
+// At most half of the room in bytes, and in messages for the other half: a frag may end with a part
+// of a niov.
+std::ptrdiff_t Receiver::read(std::uint64_t room, int flags) noexcept {
+    const std::uint64_t messages = std::max<std::uint64_t>(room / 2 / niov_size(), 1);
+    iovec iov{host_.get(), std::min<std::uint64_t>(host_size_, std::max(room / 2, niov_size()))};
+    msghdr message{};
+    message.msg_iov = &iov;
+    message.msg_iovlen = 1;
+    message.msg_control = control_.data();
+    message.msg_controllen =
+        std::min<std::uint64_t>(control_.size() / message_space, messages) * message_space;
+    const ssize_t got = DEVMEM_SYS(recvmsg)(fd(), &message, flags);
+    control_used_ = message.msg_controllen;
+    return got;
+}
+Receiver::Result Receiver::received(std::size_t bytes) noexcept {
+    const auto parsed = parse_pieces(std::span(control_).first(control_used_), bytes,
+                                     {host_.get(), host_size_}, pieces_);
+    lent_ = parsed.count;
+    next_find_ = 0;
+    const auto pieces = std::span<const Piece>(pieces_).first(lent_);
+    core_->minted(pieces);
+    if (parsed.complete) return {State::data, bytes, pieces, {}};
+    return {State::failed, bytes, pieces, {EBADMSG, std::system_category()}};
 }
 
-// Nothing was consumed, so a larger buffer and the same call again lose nothing.
-bool Receiver::grow() noexcept {
-    const std::size_t count = pieces_.size() * 2;
+// What the largest read may need; see read().
+std::uint64_t Receiver::most_room() const noexcept {
+    return 2 * std::max<std::uint64_t>(host_size_, control_.size() / message_space * niov_size());
+}
+
+// Nothing was consumed, so a larger buffer and the same call again lose nothing. The room for
+// pieces grows first: it is never the lesser.
+bool Receiver::grow(int& error) noexcept {
+    const std::size_t count = std::max<std::size_t>(control_.size() / message_space, 1) * 2;
     if (count > max_grown_pieces) return false;
     try {
-        control_.resize(count * message_space);
         pieces_.resize(count + 1);
+        control_.resize(count * message_space);
     } catch (const std::bad_alloc&) {
-        errno = ENOMEM;
+        error = ENOMEM;
         return false;
     }
     return true;
 }
 
-Frag Receiver::take(const Piece& piece) noexcept {
-    if (piece.token == 0) return {};
-    for (std::size_t i = 0; i < lent_; ++i) {
-        const std::size_t at = (next_take_ + i) % lent_;  // pieces are mostly taken in order
+// A lent piece, by its token; null if there is none, or no longer.
+Piece* Receiver::find(const Piece& piece) noexcept {
+    for (std::size_t i = 0; piece.token != 0 && i < lent_; ++i) {
+        const std::size_t at = (next_find_ + i) % lent_;  // they are mostly asked for in order
         if (pieces_[at].token != piece.token) continue;
-        Frag frag(core_, pieces_[at]);
-        pieces_[at].token = 0;
-        next_take_ = at + 1;
-        return frag;
+        next_find_ = at + 1;
+        return &pieces_[at];
     }
-    return {};
+    return nullptr;
+}
+
+Frag Receiver::take(const Piece& piece) noexcept {
+    Piece* lent = find(piece);
+    if (!lent) return {};
+    Frag frag(core_, *lent);
+    lent->token = 0;
+    return frag;
 }
 
 std::error_code Receiver::give_back() noexcept {
     return core_->give_back(std::span<const Piece>(pieces_).first(std::exchange(lent_, 0)));
+}
+
+std::error_code Receiver::give_back(std::span<const Piece> pieces) noexcept {
+    for (const Piece& piece : pieces) {
+        Piece* lent = find(piece);
+        if (!lent) continue;
+        core_->queue(*lent);
+        lent->token = 0;
+    }
+    return flush();
 }
 
 std::error_code Receiver::flush() noexcept {
@@ -126,6 +179,10 @@ std::error_code Receiver::flush() noexcept {
 
 std::size_t Receiver::outstanding() const noexcept {
     return core_->outstanding();
+}
+
+std::uint64_t Receiver::held(std::uint32_t dmabuf_id) const noexcept {
+    return core_->held(dmabuf_id);
 }
 
 int Receiver::fd() const noexcept {

@@ -19,7 +19,7 @@ void TokenBatch::add(std::uint32_t token) noexcept {
     if (tokens_ == max_tokens) flush();
     if (tokens_ < max_tokens && join(token)) return;
     if (used_ == max_ranges) flush();
-    if (used_ == max_ranges || tokens_ == max_tokens) {
+    if (full()) {
         ++lost_;
         return;
     }

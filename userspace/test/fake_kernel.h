@@ -4,6 +4,7 @@
 // (net/ipv4/tcp.c and net/core/sock.c of 6.12). Files under test reach it through DEVMEM_SYS.
 #pragma once
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -12,6 +13,8 @@
 #include <cstdint>
 #include <cstring>
 #include <deque>
+#include <functional>
+#include <map>
 #include <set>
 #include <span>
 #include <utility>
@@ -20,6 +23,11 @@
 #include "uapi.h"
 
 namespace devmem::test {
+
+// The byte at a place of the stream.
+inline std::byte stream_byte(std::uint64_t at) {
+    return static_cast<std::byte>((at * 2654435761U) >> 13);
+}
 
 struct FakeFrag {
     std::uint64_t offset = 0;
@@ -47,10 +55,15 @@ class FakeKernel {
     std::size_t frag_limit = 1024;  // of one SO_DEVMEM_DONTNEED
     int return_error = 0;           // of every SO_DEVMEM_DONTNEED
     std::size_t extra_message = 0;  // bytes of an unrelated control message at the end
+    int file_flags = 0;             // what fcntl(F_GETFL) answers
+    std::function<int()> wait = [] { return 0; };  // poll(): 0 or errno
+    std::function<void(const FakeFrag&, int)> use = [](const FakeFrag&, int) {};  // of its memory
     // What it looks at afterwards.
     std::set<std::uint32_t> tokens;
     std::size_t receive_calls = 0;
     std::size_t return_calls = 0;
+    std::size_t polls = 0, naps = 0;
+    std::map<std::uint32_t, FakeFrag> minted;  // what those tokens stand for that recvmsg() told
     int receive_flags = 0;
     std::vector<std::size_t> ranges_per_call;
 
@@ -96,9 +109,17 @@ class FakeKernel {
         for (const auto& range : ranges)
             for (std::uint32_t i = 0; i < range.token_count; ++i) {
                 if (++walked > frag_limit) return freed;
-                freed += static_cast<int>(tokens.erase(range.token_start + i));
+                if (!tokens.erase(range.token_start + i)) continue;
+                ++freed;
+                if (const auto frag = minted.extract(range.token_start + i)) use(frag.mapped(), -1);
             }
         return freed;
+    }
+
+    int poll(nfds_t count) {
+        ++(count == 0 ? naps : polls);
+        const int error = count == 0 ? 0 : wait();
+        return error == 0 ? static_cast<int>(count) : static_cast<int>(fail(error));
     }
 
   private:
@@ -178,6 +199,9 @@ class FakeKernel {
             tokens.erase(token);
             return false;
         }
+        minted[token] = {frag.offset, size, frag.dmabuf_id};
+        use(frag, 1);
+        if (size == frag.size) use(frag, -1);
         frag.offset += size;
         frag.size -= size;
         if (frag.size == 0) packet.frags.erase(packet.frags.begin());
@@ -187,16 +211,4 @@ class FakeKernel {
     }
 };
 
-inline FakeKernel* fake_kernel = nullptr;
-
-inline ssize_t fake_recvmsg(int, msghdr* message, int flags) {
-    return fake_kernel->recvmsg(message, flags);
-}
-
-inline int fake_setsockopt(int, int, int, const void* value, socklen_t length) {
-    return fake_kernel->dontneed(value, length);
-}
-
 }  // namespace devmem::test
-
-#define DEVMEM_SYS(call) ::devmem::test::fake_##call

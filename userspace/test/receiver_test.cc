@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "fake_kernel.h"
+#include "fake_kernel_calls.h"
 // The system calls go to the fake kernel.
 #include "../src/receiver.cc"  // NOLINT(bugprone-suspicious-include)
 #include "../src/tokens.cc"    // NOLINT(bugprone-suspicious-include)
@@ -9,63 +9,13 @@
 #include <random>
 #include <thread>
 
+#include "receiver_fixture.h"
+
 namespace devmem {
 namespace {
 
-using test::FakePacket;
+using test::ReceiverTest;
 using State = Receiver::State;
-
-constexpr std::size_t device_size = 1 << 20;
-
-// The byte at a place of the stream.
-std::byte stream_byte(std::uint64_t at) {
-    return static_cast<std::byte>((at * 2654435761U) >> 13);
-}
-
-class ReceiverTest : public testing::Test {
-  protected:
-    ReceiverTest() : device_(device_size) { test::fake_kernel = &kernel_; }
-
-    // Appends the next bytes of the stream: linear ones, then frags at the given sizes.
-    void send(std::size_t linear, const std::vector<std::uint32_t>& frags) {
-        FakePacket packet;
-        for (std::size_t i = 0; i < linear; ++i) packet.linear.push_back(stream_byte(sent_++));
-        for (const std::uint32_t size : frags) {
-            if (place_ + size > device_size) place_ = 0;
-            packet.frags.push_back({place_, size, 1});
-            for (std::uint32_t i = 0; i < size; ++i) device_[place_++] = stream_byte(sent_++);
-        }
-        kernel_.queue.push_back(std::move(packet));
-    }
-
-    // The bytes of a piece must be those of the stream.
-    void check(const Piece& piece) {
-        const auto bytes = piece.on_device() ? std::span<const std::byte>(device_).subspan(
-                                                   piece.offset, piece.size)
-                                             : piece.host;
-        ASSERT_EQ(bytes.size(), piece.size);
-        for (const std::byte byte : bytes) ASSERT_EQ(byte, stream_byte(received_++));
-    }
-
-    // Receives until there is nothing more.
-    void drain(Receiver& receiver) {
-        for (;;) {
-            const auto got = receiver.receive();
-            if (got.state != State::data) break;
-            std::size_t sum = 0;
-            for (const Piece& piece : got.pieces) {
-                check(piece);
-                sum += piece.size;
-            }
-            ASSERT_EQ(sum, got.bytes);
-        }
-        EXPECT_EQ(received_, sent_);
-    }
-
-    test::FakeKernel kernel_;
-    std::vector<std::byte> device_;
-    std::uint64_t place_ = 0, sent_ = 0, received_ = 0;
-};
 
 TEST_F(ReceiverTest, NothingYet) {
     Receiver receiver{Fd()};

@@ -15,6 +15,7 @@
 
 namespace devmem {
 
+class Budget;
 class ReceiverCore;
 
 /// Reads a TCP connection whose payload may land in device memory.
@@ -33,6 +34,13 @@ class ReceiverCore;
 /// Pieces are lent: the next receive(), give_back() or the destructor takes them back. take() keeps
 /// one longer.
 ///
+/// Memory that is kept is missed by the NIC. Options::budgets limits how much that may be; who is
+/// refused some, gets State::starved at once, also with Wait::yes.
+///
+/// When the peer has closed, or half of the connection is closed, or a reset broke it, what came
+/// before is read first (after a reset, what the kernel has not thrown away). Frags keep their
+/// bytes and their right to be given back, whatever becomes of the connection.
+///
 /// One thread at a time may call these functions; Frags may be destroyed in any. After
 /// construction nothing here throws or allocates, and nothing blocks but receive(Wait::yes).
 class DEVMEM_API Receiver {
@@ -42,6 +50,7 @@ class DEVMEM_API Receiver {
     enum class State {
         data,         ///< pieces has at least one
         would_block,  ///< nothing to read now; also when a signal cut a wait short
+        starved,      ///< nothing was read, for a Budget is used up: give memory back; see budget
         end,          ///< the peer has sent everything
         reset,        ///< the peer broke the connection
         failed,       ///< see error
@@ -55,16 +64,23 @@ class DEVMEM_API Receiver {
         /// consumed nothing. EBADMSG: the kernel cut a control message and bytes are missing; the
         /// pieces are those it did report.
         std::error_code error;
+        /// Set for starved: whose memory it was. Its fd() says when to try again.
+        const Budget* budget = nullptr;
     };
 
     struct Options {
         /// Most bytes per call, also of those in a dmabuf: the kernel counts them against the host
         /// buffer without touching it. Pages that are never used cost no memory.
         std::size_t host_bytes = 1 << 20;
-        /// Most pieces per call; grown if the kernel says it is too small.
+        /// Most pieces per call. 0 does, but then the first in a dmabuf needs an allocation.
         std::size_t pieces = 1024;
-        /// Destroyed Frags gather to this many before they go back on their own.
+        /// Destroyed Frags gather to this many before they go back on their own; at once, if over
+        /// half of their Budget is used.
         std::size_t flush_at = 64;
+        /// At most one for each binding whose memory may come on this socket, in any order. Pieces
+        /// of other bindings are neither counted in bytes nor limited. With any, a call reads at
+        /// most what half of the room left can hold, and Wait::yes heeds no SO_RCVTIMEO.
+        std::vector<std::shared_ptr<Budget>> budgets = {};
     };
 
     /// Owns the socket; any open Frag keeps it open too. To go on using a descriptor of your own,
@@ -86,6 +102,9 @@ class DEVMEM_API Receiver {
     /// Gives the last pieces back now, those taken excepted, and flushes.
     std::error_code give_back() noexcept;
 
+    /// The same for some of the last pieces; those taken do no harm.
+    std::error_code give_back(std::span<const Piece> pieces) noexcept;
+
     /// Sends the tokens of destroyed Frags to the kernel. receive() does so as well; a program that
     /// destroys Frags between two sleeps calls this before it sleeps, lest the NIC run dry.
     std::error_code flush() noexcept;
@@ -93,20 +112,28 @@ class DEVMEM_API Receiver {
     /// Frags that the kernel has not got back: lent, taken, and destroyed but not flushed.
     [[nodiscard]] std::size_t outstanding() const noexcept;
 
+    /// Bytes of a binding's memory that they keep from the NIC, as Budget counts them; 0 for a
+    /// binding without one.
+    [[nodiscard]] std::uint64_t held(std::uint32_t dmabuf_id) const noexcept;
+
     /// The socket, for poll(), getsockname() and the like.
     [[nodiscard]] int fd() const noexcept;
 
   private:
-    Result receive_failed() noexcept;
-    bool grow() noexcept;
+    std::ptrdiff_t read(std::uint64_t room, int flags) noexcept;
+    Result received(std::size_t bytes) noexcept;
+    bool grow(int& error) noexcept;
+    Piece* find(const Piece& piece) noexcept;
+    [[nodiscard]] std::uint64_t most_room() const noexcept;
 
     std::shared_ptr<ReceiverCore> core_;
     std::size_t host_size_;
     std::unique_ptr<std::byte[]> host_;
     std::vector<std::byte> control_;
+    std::size_t control_used_ = 0;
     std::vector<Piece> pieces_;
     std::size_t lent_ = 0;  // pieces_[0, lent_) are the caller's to look at
-    std::size_t next_take_ = 0;
+    std::size_t next_find_ = 0;
 };
 
 }  // namespace devmem

@@ -42,6 +42,10 @@ class DEVMEM_API TokenBatch {
     /// gives) all that was not returned stays in the batch, to be tried again.
     std::error_code flush() noexcept;
 
+    /// No room for a token that adjoins none here.
+    [[nodiscard]] bool full() const noexcept {
+        return used_ == max_ranges || tokens_ == max_tokens;
+    }
     /// Tokens waiting in this batch.
     [[nodiscard]] std::size_t size() const noexcept { return tokens_; }
     /// System calls made.
