@@ -5,6 +5,7 @@
 //
 //     gather eth0 5201 > file     (as root; then, elsewhere: nc ADDRESS 5201 < file)
 #include <devmem/binding.h>
+#include <devmem/gather.h>
 #include <devmem/netdev.h>
 #include <devmem/nic_session.h>
 #include <devmem/receiver.h>
@@ -21,22 +22,6 @@ static void check(std::error_code error, const char* what) {
     if (error) throw std::system_error(error, what);
 }
 
-// Appends what was received at offset used of to; returns the new end.
-static std::uint64_t append(const Receiver::Result& got, const DmaBuf& from, const DmaBuf& to,
-                            std::uint64_t used) {
-    static std::vector<CopyRange> ranges;
-    ranges.clear();
-    for (const Piece& piece : got.pieces) {
-        if (piece.on_device())
-            ranges.push_back({piece.offset, piece.size, used});
-        else  // bytes the NIC left in front of the split
-            check(to.to_device(used, piece.host), "copy to the device");
-        used += piece.size;
-    }
-    check(from.gather(ranges, to), "gather");  // one call for all of them
-    return used;
-}
-
 static void write_out(const DmaBuf& memory, std::uint64_t size) {
     std::vector<std::byte> bytes(size);
     check(memory.to_host(0, bytes), "copy to the host");
@@ -51,13 +36,15 @@ static void run(const std::string& interface, std::uint16_t port) {
     const RxBinding binding(ifindex, nic.queues(), landing);
 
     Receiver receiver(accept_one(port));
+    Gather gather(binding, result);
     std::uint64_t used = 0;
     for (;;) {
         const auto got = receiver.receive(Receiver::Wait::yes);
         if (got.state == Receiver::State::would_block) continue;
         if (got.state == Receiver::State::end) break;
         if (got.state != Receiver::State::data) check(got.error, "receive");
-        used = append(got, landing, result, used);
+        check(gather(receiver, got.pieces, used), "gather");  // gives the memory back, too
+        used += got.bytes;
     }
     write_out(result, used);
 }
