@@ -14,7 +14,7 @@ lab_test() {
 test_all() {
 	# DMA debugging gives up when an allocation of its own fails; what comes later is without it.
 	local last=$BUILD/$SELFTESTS/alloc_failure_test
-	local host=(static series unit abi install sanitized fuzz) guest=() programs=() name
+	local host=(static series unit abi install sanitized threads fuzz) guest=() programs=() name
 	local -A chosen=()
 	printf '# Expect: build\n  # Subtest: build\n'
 	vm_prepare
@@ -102,6 +102,7 @@ test_static() {
 	test_check "reStructuredText" test_rst
 	test_check sparse test_sparse
 }
+
 
 test_rst() {
 	local page
@@ -229,6 +230,15 @@ test_sanitized() {
 	build_programs "the tests with sanitizers" "$BUILD/sanitized" "userspace/test/all userspace/fuzz/all" \
 		-DDEVMEM_SANITIZE=ON "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1 -DNDEBUG"
 	test_ctest "$BUILD/sanitized"
+}
+
+# What threads share, with ThreadSanitizer, which finds no room for its own where addresses are too
+# random.
+test_threads() {
+	local program=$BUILD/threads/userspace/test/devmem_threads run=()
+	build_programs "the tests of threads" "$BUILD/threads" devmem_threads -DDEVMEM_SANITIZE=thread
+	(($(</proc/sys/vm/mmap_rnd_bits) <= 28)) || run=(setarch --addr-no-randomize)
+	test_check devmem_threads "${run[@]}" env TSAN_OPTIONS=halt_on_error=1 "$program"
 }
 
 # The unit tests feed the parsers for a moment; clang's libFuzzer knows how to dig.
