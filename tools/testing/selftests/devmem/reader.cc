@@ -60,13 +60,14 @@ Reader::Reader(devmem::Fd connection, Memories memories, const devmem::Receiver:
 
 bool Reader::read(std::uint64_t bytes, double patience) {
     while (!over_ && position_ < bytes)
-        if (!step() && !readable(receiver_.fd(), patience)) return false;
+        if (!step() && (starved_ || !readable(receiver_.fd(), patience))) return false;
     return true;
 }
 
 bool Reader::step() {
     const auto got = receiver_.receive();
-    if (got.state == State::would_block) return false;
+    starved_ = got.state == State::starved;
+    if (got.state == State::would_block || starved_) return false;
     take_in(got);
     return true;
 }
@@ -122,6 +123,10 @@ std::string Reader::check_held() {
         if (!bad.empty()) return bad;
     }
     return {};
+}
+
+void Reader::let_go(std::size_t frags) {
+    held_.erase(held_.begin(), held_.begin() + static_cast<std::ptrdiff_t>(frags));
 }
 
 void Reader::give_back() {

@@ -36,8 +36,8 @@ class Reader {
   public:
     Reader(devmem::Fd connection, Memories memories, const devmem::Receiver::Options& options = {});
 
-    /// Reads until `bytes` have arrived in all, or to the end. False if nothing came for so long;
-    /// see ended() and wrong() for the other ways to stop early.
+    /// Reads until `bytes` have arrived in all, or to the end. False if nothing came for so long,
+    /// or it is starved(); see ended() and wrong() for the other ways to stop early.
     bool read(std::uint64_t bytes = endless, double patience = 60);
     /// One receive(). False if there was nothing to read.
     bool step();
@@ -47,6 +47,10 @@ class Reader {
     /// From now on frags are kept, or they are not.
     void hold(bool on) { hold_ = on; }
     [[nodiscard]] std::size_t held() const { return held_.size(); }
+    /// Gives back the oldest of the kept frags.
+    void let_go(std::size_t frags);
+    /// The last step() was refused memory.
+    [[nodiscard]] bool starved() const { return starved_; }
     /// What is wrong with the kept frags: empty, if each still has the bytes it came with.
     [[nodiscard]] std::string check_held();
     void give_back();
@@ -89,7 +93,7 @@ class Reader {
     std::uint64_t position_ = 0, device_ = 0, frags_ = 0, most_pieces_ = 0;
     std::set<std::uint32_t> bindings_;
     std::string wrong_;
-    bool hold_ = false, over_ = false, ended_ = false, reset_ = false;
+    bool hold_ = false, starved_ = false, over_ = false, ended_ = false, reset_ = false;
 };
 
 /// Reads several until each is over. False if nothing came for so long.
