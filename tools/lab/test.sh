@@ -100,9 +100,13 @@ test_static() {
 		"$SELFTESTS"/*.sh "$SELFTESTS/qemu/run-tests" userspace/completion/*.bash .ci/run
 	test_check clang-format test_format
 	test_check "reStructuredText" test_rst
+	test_check "README.md's receiver is the example" test_readme
 	test_check sparse test_sparse
 }
 
+test_readme() {
+	diff <(sed -n '/^## A receiver$/,/^## What/s/^    //p' README.md) <(sed '1,/^$/d' userspace/examples/receiver.cc)
+}
 
 test_rst() {
 	local page

@@ -5,9 +5,9 @@
 # shellcheck disable=SC2317 # functions called by name
 . "$(dirname "$0")/lib.sh"
 
-plan 30
+plan 31
 topology
-needs devmem ncdevmem example_gather example_recv example_send ping python3 socat taskset
+needs devmem ncdevmem example_gather example_receiver example_recv example_send ping python3 socat taskset
 [ -c /dev/accelmem ] || skip_all "no accelmem module"
 PATH=$PATH:${DEVMEM_TREE:-.}/userspace/examples:${DEVMEM_BUILD:-build}/userspace/test
 export LD_LIBRARY_PATH=${DEVMEM_BUILD:-build}/userspace PYTHONDONTWRITEBYTECODE=1
@@ -62,6 +62,11 @@ is_not "and some of them in the dmabuf" 0 "$(grep -c "in dmabuf" "$tmp/out")"
 far recv.py dm0p 5201
 arrives "example recv.py: what a plain socket sends, exact" from_plain
 is_not "and some of it landed in the dmabuf" "" "$(grep -E '^[1-9][0-9]* bytes into the dmabuf' "$tmp/err")"
+
+far example_receiver dm0p 5201
+from_plain <"$tmp/in"
+wait "$far"
+is "README.md's receiver: as many bytes as were sent, though it keeps frags" "3000017 bytes" "$(cut -d ';' -f 1 "$tmp/out")"
 
 far ncdevmem -f dm0p -m accelmem -s 10.9.0.2 -l
 arrives "ncdevmem -l: what a plain socket sends, exact" from_plain
