@@ -75,6 +75,19 @@ constexpr Hint hints[] = {
     {"open /dev/accelmem", ENOENT, "", "Load the module: modprobe accelmem"},
     {"allocate accelmem", ENOSPC, "", "The device is full"},
     {"allocate accelmem", EDQUOT, "", "This is more than one program may hold"},
+    {"open /dev/dma_heap/", ENOENT, "",
+     "ls /dev/dma_heap shows the heaps there are; CONFIG_DMABUF_HEAPS_SYSTEM makes one"},
+    {"open /dev/dma_heap/", EACCES, "", "Run as root, or let this user in: chgrp, chmod g+rw"},
+    {"load libcuda.so.1", ELIBACC, "", "It comes with the driver of an NVIDIA GPU"},
+    {"load libcuda.so.1", ENOSYS, "", "The driver is too old: CUDA 11.7 and later export dmabufs"},
+    {"load libhsa-runtime64.so.1", ELIBACC, "", "It comes with ROCm, for an AMD GPU"},
+    {"load libhsa-runtime64.so.1", ENOSYS, "", "ROCm is too old to export dmabufs"},
+    {"find cuda device", ENODEV, "", "nvidia-smi lists those that the driver sees"},
+    {"find rocm device", ENODEV, "", "rocminfo lists those that the driver sees"},
+    {"allocate cuda memory", ENOMEM, "", "nvidia-smi shows who has the GPU's memory"},
+    {"export cuda memory", EOPNOTSUPP, "",
+     "NVIDIA's open kernel modules export it, on Turing and later"},
+    {"export rocm memory", EOPNOTSUPP, "", "The kernel's amdgpu driver is too old for it"},
     {"map dmabuf", 0, "",
      "Its exporter does not let the CPU in: import it with a CopyEngine that can copy"},
 };
@@ -84,12 +97,21 @@ bool matches(const Hint& hint, int error, std::string_view call, std::string_vie
            extack.find(hint.extack) != std::string_view::npos;
 }
 
-std::string compose(int error, std::string_view call, std::string_view extack) {
+// As an errno, which advice is listed by; -1 if the code's category has no such meaning for it.
+int errno_of(const std::error_code& code) {
+    const std::error_condition condition = code.default_error_condition();
+    const bool posix = condition.category() == std::generic_category() ||
+                       condition.category() == std::system_category();
+    return posix ? condition.value() : -1;
+}
+
+std::string compose(const std::error_code& code, std::string_view call, std::string_view speaker,
+                    std::string_view said) {
     std::string text(call);
-    text += ": " + std::system_category().message(error);
-    if (!extack.empty()) text.append(" (kernel: ").append(extack).append(")");
+    text += ": " + code.message();
+    if (!said.empty()) text.append(" (").append(speaker).append(said).append(")");
     for (const Hint& hint : hints) {
-        if (!matches(hint, error, call, extack)) continue;
+        if (!matches(hint, errno_of(code), call, said)) continue;
         text.append(". ").append(hint.advice);
         break;
     }
@@ -98,10 +120,16 @@ std::string compose(int error, std::string_view call, std::string_view extack) {
 
 }  // namespace
 
+Error::Error(const std::error_code& code, Parts parts)
+    : std::system_error(code), parts_(std::make_shared<const Parts>(std::move(parts))) {}
+
+Error::Error(const std::error_code& code, std::string_view call, std::string_view said)
+    : Error(code, Parts{std::string(call), {}, compose(code, call, "", said)}) {}
+
 Error::Error(int errno_value, std::string_view call, std::string_view extack)
-    : std::system_error(errno_value, std::system_category()),
-      parts_(std::make_shared<const Parts>(
-          Parts{std::string(call), std::string(extack), compose(errno_value, call, extack)})) {}
+    : Error(std::error_code(errno_value, std::system_category()),
+            Parts{std::string(call), std::string(extack),
+                  compose({errno_value, std::system_category()}, call, "kernel: ", extack)}) {}
 
 void throw_errno(std::string_view call) {
     throw Error(errno, call);
