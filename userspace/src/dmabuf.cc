@@ -2,6 +2,7 @@
 #include "devmem/dmabuf.h"
 
 #include <fcntl.h>
+#include <linux/dma-heap.h>
 #include <linux/udmabuf.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -13,16 +14,20 @@
 #include <string>
 
 #include "accelmem_engine.h"
+#include "cuda_memory.h"
 #include "devmem/error.h"
+#include "gpu_memory.h"
 #include "mapped_engine.h"
+#include "pages.h"
+#include "rocm_memory.h"
 #include "uapi.h"
 
 namespace devmem {
 namespace {
 
-Fd open_device(const char* path) {
-    Fd device(::open(path, O_RDWR | O_CLOEXEC));
-    if (!device.is_open()) throw_errno(std::string("open ") + path);
+Fd open_device(const std::string& path) {
+    Fd device(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+    if (!device.is_open()) throw_errno("open " + path);
     return device;
 }
 
@@ -46,9 +51,14 @@ std::error_code CopyEngine::gather(std::span<const CopyRange> /*ranges*/,
     return std::make_error_code(std::errc::operation_not_supported);
 }
 
+DmaBuf::DmaBuf(GpuMemory memory) noexcept
+    : size_(memory.size),
+      address_(memory.address),
+      engine_(std::move(memory.engine)),
+      fd_(std::move(memory.fd)) {}
+
 DmaBuf DmaBuf::udmabuf(std::uint64_t size) {
-    const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-    size = (size + page - 1) / page * page;
+    size = round_up(size, page_size());
 
     const Fd device = open_device("/dev/udmabuf");
     const Fd memory = sealed_memfd(size);
@@ -73,6 +83,36 @@ DmaBuf DmaBuf::accelmem(std::uint64_t size) {
     Fd fd(request.fd);
     auto engine = accelmem_engine(std::move(device), fd.get());
     return {std::move(fd), request.size, std::move(engine)};
+}
+
+DmaBuf DmaBuf::heap(std::uint64_t size, const std::string& name) {
+    size = round_up(size, page_size());
+    const Fd device = open_device("/dev/dma_heap/" + name);
+    dma_heap_allocation_data request{};
+    request.len = size;
+    request.fd_flags = O_RDWR | O_CLOEXEC;
+    if (::ioctl(device.get(), DMA_HEAP_IOCTL_ALLOC, &request) < 0)
+        throw_errno("allocate " + std::to_string(size) + " bytes of heap " + name);
+
+    Fd fd(static_cast<int>(request.fd));
+    auto engine = map_engine(fd.get(), fd.get(), size);
+    return {std::move(fd), size, std::move(engine)};
+}
+
+DmaBuf DmaBuf::cuda(std::uint64_t size, const Gpu& gpu) {
+    return DmaBuf(cuda_memory(cuda_driver(), size, gpu));
+}
+
+DmaBuf DmaBuf::import_cuda(void* address, std::uint64_t size) {
+    return DmaBuf(import_cuda_memory(cuda_driver(), address, size));
+}
+
+DmaBuf DmaBuf::rocm(std::uint64_t size, const Gpu& gpu) {
+    return DmaBuf(rocm_memory(rocm_driver(), size, gpu));
+}
+
+DmaBuf DmaBuf::import_rocm(void* address, std::uint64_t size) {
+    return DmaBuf(import_rocm_memory(rocm_driver(), address, size));
 }
 
 DmaBuf DmaBuf::import(Fd fd, std::uint64_t size) {
