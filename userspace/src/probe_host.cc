@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "probe_host.h"
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sys/stat.h>
@@ -10,6 +9,10 @@
 
 #include <algorithm>
 #include <fstream>
+
+#include "cuda_driver.h"
+#include "devmem/error.h"
+#include "rocm_driver.h"
 
 namespace devmem {
 namespace {
@@ -38,7 +41,8 @@ bool usable(const fs::path& device) {
 Exporter device(const fs::path& root, const fs::path& path, std::string name, std::string get) {
     const fs::path file = root / path.relative_path();
     if (usable(file)) return {std::move(name), State::ready, path.string(), {}};
-    if (!fs::exists(file)) return {std::move(name), State::absent, "no " + path.string(), get};
+    if (!fs::exists(file))
+        return {std::move(name), State::absent, "no " + path.string(), std::move(get)};
     return {std::move(name), State::closed, path.string() + " does not let this user in",
             "Run as root, or add this user to the group of " + path.string()};
 }
@@ -55,22 +59,32 @@ std::vector<Exporter> heaps(const fs::path& root) {
     return all;
 }
 
-bool loads(const char* library) {
-    void* handle = ::dlopen(library, RTLD_LAZY | RTLD_LOCAL);
-    if (handle) ::dlclose(handle);
-    return handle != nullptr;
+// Those of a driver's GPUs that export their memory, else why none does.
+Exporter judge_gpus(const std::string& name, const std::vector<GpuFacts>& gpus) {
+    std::string exporting, others;
+    for (const GpuFacts& gpu : gpus) {
+        std::string& list = gpu.exports ? exporting : others;
+        list += (list.empty() ? "" : ", ") + gpu.name;
+    }
+    if (!exporting.empty()) return {name, State::ready, exporting, {}};
+    return {name, State::absent, others + ": exports no dmabufs",
+            name == "cuda" ? "NVIDIA's open kernel modules export them, on Turing and later"
+                           : "Take a kernel with a newer amdgpu driver"};
 }
 
-// One that needs a driver and its library.
-Exporter gpu(const fs::path& root, const char* name, const char* node, const char* library) {
-    const std::string get = std::string("Only for such a GPU: install its driver, which has ") +
-                            library + " and makes " + node;
-    Exporter found = device(root, node, name, get);
-    if (found.state == State::absent || loads(library)) {
-        if (found.state == State::ready) found.seen += std::string(", ") + library;
-        return found;
+// One that needs a driver and its library, which memory is made with too.
+template <class Driver>
+Exporter gpu(const fs::path& root, const char* name, const char* node, const std::string& library) {
+    const Exporter found = device(
+        root, node, name,
+        "Only for such a GPU: install its driver, which has " + library + " and makes " + node);
+    if (found.state != State::ready) return found;
+    try {
+        return judge_gpus(name, Driver(library).gpus());
+    } catch (const Error& error) {
+        return {name, State::absent, std::string(node) + ", but: " + error.what(),
+                "Only for such a GPU: repair its driver"};
     }
-    return {name, State::absent, std::string(node) + ", but no " + library, get};
 }
 
 std::string size_text(std::uint64_t bytes) {
@@ -140,15 +154,15 @@ Finding judge_process(const ProcessFacts& process, const KernelFacts& kernel) {
                          "namespace");
 }
 
-MemoryFacts look_at_memory(const fs::path& root) {
+MemoryFacts look_at_memory(const fs::path& root, const GpuLibraries& libraries) {
     MemoryFacts facts;
     facts.exporters = heaps(root);
     facts.exporters.push_back(device(root, "/dev/udmabuf", "udmabuf",
                                      "modprobe udmabuf, or build the kernel with CONFIG_UDMABUF"));
     facts.exporters.push_back(
         device(root, "/dev/accelmem", "accelmem", "modprobe accelmem (part of this project)"));
-    facts.exporters.push_back(gpu(root, "cuda", "/dev/nvidiactl", "libcuda.so.1"));
-    facts.exporters.push_back(gpu(root, "rocm", "/dev/kfd", "libhsa-runtime64.so.1"));
+    facts.exporters.push_back(gpu<CudaDriver>(root, "cuda", "/dev/nvidiactl", libraries.cuda));
+    facts.exporters.push_back(gpu<RocmDriver>(root, "rocm", "/dev/kfd", libraries.rocm));
     facts.udmabuf_mebibytes = number_in(root / "sys/module/udmabuf/parameters/size_limit_mb");
     facts.optmem_max = number_in(root / "proc/sys/net/core/optmem_max");
     return facts;

@@ -43,8 +43,15 @@ struct MemoryFacts {
     std::optional<std::uint64_t> optmem_max = {};         // bytes
 };
 
-/// root: of the file system; libraries are looked for as the dynamic linker does.
-MemoryFacts look_at_memory(const std::filesystem::path& root = "/");
+/// GPUs' drivers, by the names that dlopen(3) finds them by.
+struct GpuLibraries {
+    std::string cuda = "libcuda.so.1";
+    std::string rocm = "libhsa-runtime64.so.1";
+};
+
+/// root: of the file system. A driver is loaded where its device file is.
+MemoryFacts look_at_memory(const std::filesystem::path& root = "/",
+                           const GpuLibraries& libraries = {});
 
 /// Pure.
 Findings judge_memory(const MemoryFacts& facts);

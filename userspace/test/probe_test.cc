@@ -252,11 +252,13 @@ TEST(MemoryTest, DeviceThatIsClosed) {
 TEST(MemoryTest, DriverWithoutItsLibrary) {
     const Root root;
     root.put("dev/kfd");
-    const auto rocm = find(judge_memory(look_at_memory(root.path())), "rocm");
-    if (rocm.state == State::missing)
-        EXPECT_EQ(rocm.seen, "/dev/kfd, but no libhsa-runtime64.so.1");
-    else
-        EXPECT_EQ(rocm.seen, "/dev/kfd, libhsa-runtime64.so.1");
+    root.put("dev/nvidiactl");
+    const auto findings = judge_memory(
+        look_at_memory(root.path(), {"/no/libcuda.so.1", "/no/libhsa-runtime64.so.1"}));
+    for (const char* name : {"cuda", "rocm"}) {
+        EXPECT_EQ(find(findings, name).state, State::missing);
+        EXPECT_NE(find(findings, name).seen.find("No such file"), std::string::npos);
+    }
 }
 
 TEST(LimitsTest, Plenty) {

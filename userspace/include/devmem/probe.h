@@ -31,9 +31,9 @@ struct Finding {
 /// thread's network namespace.
 ///
 /// Looks for features, never for versions, and changes nothing: no setting, no binding, no memory.
-/// Needs no privilege; what the kernel tells only to CAP_NET_ADMIN is unknown without it. Loads
-/// GPU libraries for a moment to see if they are there. May be called from any thread; throws Error
-/// only if the process is short of descriptors or memory.
+/// Needs no privilege; what the kernel tells only to CAP_NET_ADMIN is unknown without it. Where
+/// there are GPUs it loads their drivers, which stay until the process ends, and asks them. May be
+/// called from any thread; throws Error only if the process is short of descriptors or memory.
 DEVMEM_API std::vector<Finding> probe();
 
 /// The same, but all about this one NIC instead. Throws Error if there is no such interface.
