@@ -4,21 +4,22 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "devmem/error.h"
 
 namespace {
 
 void throw_if(const std::error_code& error, const char* what) {
-    if (error) throw devmem::Error(error.value(), what);
+    if (error) throw devmem::Error(error, what);
 }
 
 }  // namespace
 
-Landing::Landing(const Stream& expected, const devmem::DmaBuf& source, std::uint64_t size)
+Landing::Landing(const Stream& expected, const devmem::DmaBuf& source, devmem::DmaBuf target)
     : expected_(expected),
       source_(source),
-      target_(devmem::DmaBuf::accelmem(size)),
+      target_(std::move(target)),
       host_(std::size_t{1} << 20) {}
 
 void Landing::add(std::span<const devmem::Piece> pieces) {

@@ -20,8 +20,9 @@ class Landing {
         std::uint64_t frags = 0;
     };
 
-    /// Pieces are in source; size bytes are gathered before they are checked. Throws devmem::Error.
-    Landing(const Stream& expected, const devmem::DmaBuf& source, std::uint64_t size);
+    /// Pieces are in source; they are gathered in target, as much as it holds before they are
+    /// checked.
+    Landing(const Stream& expected, const devmem::DmaBuf& source, devmem::DmaBuf target);
 
     /// Takes pieces in. Throws devmem::Error, also for a byte that is not as expected.
     void add(std::span<const devmem::Piece> pieces);

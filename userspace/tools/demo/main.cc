@@ -15,6 +15,7 @@
 
 #include "devmem/binding.h"
 #include "devmem/error.h"
+#include "devmem/memory_kind.h"
 #include "devmem/netdev.h"
 #include "devmem/nic_session.h"
 #include "devmem/receiver.h"
@@ -31,7 +32,7 @@ constexpr double share_wanted = 99.9;
 constexpr int exit_skipped = 77;
 
 struct Options {
-    std::string interface, address, netns, file, sender_interface;
+    std::string interface, address, netns, file, sender_interface, memory = "accelmem";
     std::uint16_t port = 5201;
     std::uint64_t mebibytes = 1024;
     std::uint32_t queues = 2;
@@ -152,12 +153,14 @@ Outcome run(const Options& options, const Stream& stream) {
     {
         const devmem::NicSession nic(ifindex,
                                      {.queues = options.queues, .flows = {flow_to(options)}});
-        const auto memory = devmem::DmaBuf::accelmem(device_size);
+        const devmem::MemoryKind kind(options.memory);
+        const auto memory = kind.allocate(device_size);
         const devmem::RxBinding binding(ifindex, nic.queues(), memory);
-        Landing landing(stream, memory, device_size);
+        Landing landing(stream, memory, kind.allocate(device_size));
         const auto listener = listen_on(options);
         Sender sender(stream, {.netns = options.netns,
                                .interface = options.sender_interface,
+                               .memory = options.memory,
                                .address = options.address,
                                .port = options.port});
 
@@ -217,7 +220,7 @@ bool good(const Outcome& outcome, bool from_device) {
 /// Empty if the kernel can send from device memory, else what it says.
 std::string refuses_to_send(const Options& options) {
     try {
-        const auto memory = devmem::DmaBuf::accelmem(mebibyte);
+        const auto memory = devmem::MemoryKind(options.memory).allocate(mebibyte);
         const devmem::TxBinding binding(devmem::interface_index(options.interface), memory);
         return {};
     } catch (const devmem::Error& error) {
@@ -251,6 +254,10 @@ int main(int argc, char** argv) {
     app.add_option("--from-device", options.sender_interface,
                    "interface there to send by, from device memory; exits with 77 where the kernel "
                    "cannot");
+    app.add_option("--memory", options.memory,
+                   "kind of memory at both ends: " + std::string(devmem::MemoryKind::names) +
+                       "; with --from-device not a GPU's, whose driver would be in two processes")
+        ->capture_default_str();
     app.add_option("--port", options.port, "TCP port")->capture_default_str();
     app.add_option("--queues", options.queues, "how many queues to bind")->capture_default_str();
     app.add_option("--mebibytes", options.mebibytes, "how much to send")->capture_default_str();

@@ -16,6 +16,7 @@
 #include <exception>
 
 #include "devmem/error.h"
+#include "devmem/memory_kind.h"
 #include "devmem/netdev.h"
 #include "takeoff.h"
 
@@ -73,7 +74,8 @@ Sender::Report run(const Stream& stream, const SenderPlan& plan) {
     if (plan.interface.empty()) {
         report.host_bytes = send_all(fd.get(), stream);
     } else {
-        Takeoff takeoff(stream, devmem::interface_index(plan.interface), device_size);
+        Takeoff takeoff(stream, devmem::interface_index(plan.interface),
+                        devmem::MemoryKind(plan.memory).allocate(device_size));
         takeoff.send_all(devmem::Fd::duplicate(fd.get()));
         report.device_bytes = takeoff.bytes();
     }

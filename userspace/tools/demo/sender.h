@@ -13,6 +13,7 @@
 struct SenderPlan {
     std::string netns;      ///< network namespace to send from
     std::string interface;  ///< there: send from device memory by this one; empty: from host memory
+    std::string memory;     ///< kind of that device memory
     std::string address;
     std::uint16_t port = 0;
 };

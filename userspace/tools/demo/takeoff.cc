@@ -16,8 +16,8 @@ void wait_for(Sender& tx, Sender::Ticket ticket) {
 
 }  // namespace
 
-Takeoff::Takeoff(const Stream& stream, std::uint32_t ifindex, std::uint64_t size)
-    : stream_(stream), memory_(devmem::DmaBuf::accelmem(size)), binding_(ifindex, memory_) {}
+Takeoff::Takeoff(const Stream& stream, std::uint32_t ifindex, devmem::DmaBuf memory)
+    : stream_(stream), memory_(std::move(memory)), binding_(ifindex, memory_) {}
 
 void Takeoff::send_all(devmem::Fd connection) {
     Sender tx(std::move(connection));
@@ -38,7 +38,7 @@ std::size_t Takeoff::fill(std::size_t half) {
     while (filled < wanted) {
         const auto bytes = stream_.at(sent_ + filled, wanted - filled);
         if (const auto error = memory_.to_device(half * room + filled, bytes))
-            throw devmem::Error(error.value(), "copy to the device");
+            throw devmem::Error(error, "copy to the device");
         filled += bytes.size();
     }
     return filled;

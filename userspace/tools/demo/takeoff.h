@@ -14,8 +14,8 @@
 /// of the memory at a time, as a kernel on a GPU would; the other half is on its way meanwhile.
 class Takeoff {
   public:
-    /// Sends by way of this interface, from size bytes of device memory. Throws devmem::Error.
-    Takeoff(const Stream& stream, std::uint32_t ifindex, std::uint64_t size);
+    /// Sends by way of this interface, from this memory. Throws devmem::Error.
+    Takeoff(const Stream& stream, std::uint32_t ifindex, devmem::DmaBuf memory);
 
     /// Sends all of it; returns when the peer has it. Throws devmem::Error.
     void send_all(devmem::Fd connection);

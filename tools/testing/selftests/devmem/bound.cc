@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "bound.h"
 
+#include "devmem/memory_kind.h"
 #include "devmem/rss_table.h"
 
 Bound::Bound(std::shared_ptr<Topology> pair_given, const BoundOptions& options)
@@ -8,8 +9,7 @@ Bound::Bound(std::shared_ptr<Topology> pair_given, const BoundOptions& options)
       topology(*pair),
       ifindex(devmem::interface_index("dm0")),
       split(std::in_place, ifindex),
-      memory(options.udmabuf ? devmem::DmaBuf::udmabuf(options.memory)
-                             : devmem::DmaBuf::accelmem(options.memory)),
+      memory(devmem::MemoryKind(options.kind).allocate(options.memory)),
       binding(std::in_place, ifindex, options.queues, *memory),
       id(binding->id()),
       listener(5201, options.rcvbuf) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "devmem/binding.h"
@@ -19,7 +20,7 @@
 struct BoundOptions {
     PairOptions pair = {};
     std::uint64_t memory = 8 << 20;
-    bool udmabuf = false;
+    std::string kind = "accelmem";  ///< of memory, as devmem::MemoryKind has it
     std::vector<std::uint32_t> queues = {1};
     int rcvbuf = 0;
 };

@@ -8,6 +8,7 @@
 #include <devmem/error.h>
 #include <devmem/ethtool.h>
 #include <devmem/ip_address.h>
+#include <devmem/memory_kind.h>
 #include <devmem/netdev.h>
 #include <devmem/nic_session.h>
 #include <devmem/receiver.h>
@@ -261,6 +262,14 @@ int probe(const Options& options) {
     return 0;
 }
 
+// What is wrong with the name of a kind of memory; empty if nothing is.
+std::string wrong_memory(const std::string& name) try {
+    const devmem::MemoryKind kind(name);
+    return {};
+} catch (const devmem::Error& error) {
+    return error.what();
+}
+
 void describe(CLI::App& app, Options& o) {
     app.description(
         "Receives one TCP connection into device memory, or sends one from there.\n\n"
@@ -286,9 +295,10 @@ void describe(CLI::App& app, Options& o) {
                    "send as pieces of so many bytes (default: as large as may be)");
     app.add_flag("-L,--no-linear", o.no_host_bytes, "fail if any byte comes by way of host memory");
     app.add_flag("-n,--no-config", o.leave_nic, "leave header split, RSS and steering as they are");
-    app.add_option("-m,--memory", o.memory, "kind of memory")
+    app.add_option("-m,--memory", o.memory,
+                   "kind of memory: " + std::string(devmem::MemoryKind::names))
         ->capture_default_str()
-        ->check(CLI::IsMember({"udmabuf", "accelmem"}));
+        ->check(wrong_memory);
     app.add_option("--size", o.size, "bytes of memory, with a suffix such as M if you like")
         ->capture_default_str()
         ->transform(CLI::AsSizeValue(false));
@@ -303,8 +313,7 @@ int run(const Options& options) {
 }  // namespace
 
 devmem::DmaBuf make_memory(const Options& options) {
-    if (options.memory == "accelmem") return devmem::DmaBuf::accelmem(options.size);
-    return devmem::DmaBuf::udmabuf(options.size);
+    return devmem::MemoryKind(options.memory).allocate(options.size);
 }
 
 std::string amount(std::uint64_t bytes, double seconds) {

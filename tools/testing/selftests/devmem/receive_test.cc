@@ -84,8 +84,14 @@ void vlan() {
 
 void udmabuf() {
     if (::access("/dev/udmabuf", R_OK | W_OK) != 0) ktap_skip("no udmabuf");
-    receive_one(Bound({.udmabuf = true}));
-    receive_one(Bound({.pair = {.mtu = 9000}, .udmabuf = true}));
+    receive_one(Bound({.kind = "udmabuf"}));
+    receive_one(Bound({.pair = {.mtu = 9000}, .kind = "udmabuf"}));
+}
+
+void heap() {
+    if (::access("/dev/dma_heap/system", R_OK | W_OK) != 0) ktap_skip("no system heap");
+    receive_one(Bound({.kind = "heap"}));
+    receive_one(Bound({.pair = {.mtu = 9000}, .kind = "heap:system"}));
 }
 
 // ---- several of everything ------------------------------------------------
@@ -586,6 +592,7 @@ const ktap_test tests[] = {
     {"no TCP timestamps: exact, all on the device", clean<options<false>>},
     {"VLAN: exact, all on the device", clean<vlan>},
     {"udmabuf as memory: exact, all on the device", clean<udmabuf>},
+    {"the system heap as memory: exact, all on the device", clean<heap>},
     {"32 connections over 4 queues of one binding: each exact", clean<many_connections>},
     {"two bindings on one NIC: each stream in its own memory", clean<two_bindings>},
     {"a stream moves to another binding and back: exact, both ids", clean<moves_between_bindings>},
