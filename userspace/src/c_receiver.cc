@@ -33,6 +33,7 @@ devmem_state state_of(Receiver::State state) noexcept {
             return DEVMEM_END;
         case Receiver::State::reset:
             return DEVMEM_RESET;
+        case Receiver::State::starved:  // not without a Budget, which is for C++ alone
         case Receiver::State::failed:
             break;
     }

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "devmem/binding.h"
+#include "devmem/export.h"
 #include "devmem/fd.h"
 
 namespace devmem {
@@ -30,7 +31,7 @@ namespace devmem {
 ///
 /// Thread-safe. Receivers and their Frags share it. Nothing throws or allocates but the
 /// constructors.
-class Budget {
+class DEVMEM_API Budget {
   public:
     static constexpr std::uint64_t unlimited = std::numeric_limits<std::uint64_t>::max();
 

@@ -11,6 +11,7 @@
 #include "devmem/cmsg.h"
 #include "devmem/copy_engine.h"
 #include "devmem/dmabuf.h"
+#include "devmem/export.h"
 #include "devmem/receiver.h"
 
 namespace devmem {
@@ -24,7 +25,7 @@ namespace devmem {
 ///
 /// One thread at a time may call it; the bindings' dmabufs and to must outlive it. Nothing throws
 /// or allocates but the constructors.
-class Gather {
+class DEVMEM_API Gather {
   public:
     /// Where pieces of a binding lie.
     struct Source {

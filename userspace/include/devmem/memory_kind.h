@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "devmem/dmabuf.h"
+#include "devmem/export.h"
 
 namespace devmem {
 
@@ -14,7 +15,7 @@ namespace devmem {
 ///     accelmem  udmabuf  heap  heap:NAME  cuda  cuda:1  cuda:0000:3b:00.0  rocm  rocm:...
 ///
 /// heap is heap:system, cuda is cuda:0: after the colon stands a GPU's ordinal or PCI address.
-class MemoryKind {
+class DEVMEM_API MemoryKind {
   public:
     /// All of them, to be shown to users.
     static constexpr std::string_view names =
