@@ -22,8 +22,10 @@ class InFlight {
           next_(next) {}
 
     [[nodiscard]] bool full() const noexcept { return next_ - oldest_ == early_.size(); }
-    /// The number of a send that the kernel has just taken. Not when full().
+    /// The number of the send that the kernel is about to take. Not when full().
     std::uint64_t add() noexcept { return next_++; }
+    /// The kernel has not taken the last one after all.
+    void take_back() noexcept { --next_; }
 
     /// How many sends that completes; none if not all of the run is open.
     std::size_t complete(const Completion& run) noexcept {

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <new>
 
+#include "devmem/receive_call.h"
 #include "receiver_core.h"
 #include "sys.h"
 #include "uapi.h"
@@ -36,6 +37,7 @@ Receiver::Result failed(int error) noexcept {
     switch (error) {
         case EAGAIN:
         case EINTR:
+        case ECANCELED:  // an engine's word: the call was not made
             return {State::would_block, 0, {}, {}};
         case ECONNRESET:
         case EPIPE:
@@ -58,6 +60,7 @@ Receiver::Receiver(Receiver&&) noexcept = default;
 
 Receiver& Receiver::operator=(Receiver&& other) noexcept {
     if (this != &other) {
+        kept_.reset();
         if (core_) give_back();
         core_ = std::move(other.core_);
         host_size_ = other.host_size_;
@@ -66,15 +69,18 @@ Receiver& Receiver::operator=(Receiver&& other) noexcept {
         pieces_ = std::move(other.pieces_);
         lent_ = std::exchange(other.lent_, 0);
         next_find_ = other.next_find_;
+        kept_ = std::exchange(other.kept_, {});
     }
     return *this;
 }
 
 Receiver::~Receiver() {
+    kept_.reset();
     if (core_) give_back();
 }
 
 Receiver::Result Receiver::receive(Wait wait) noexcept {
+    if (kept_) return *std::exchange(kept_, {});
     give_back();  // what the kernel will not take now stays queued for the next time
     // Nobody may sleep on what others could use: with a budget, the waiting is done apart.
     const bool blocks = wait == Wait::yes && !core_->limited();
@@ -109,6 +115,7 @@ std::ptrdiff_t Receiver::read(std::uint64_t room, int flags) noexcept {
     control_used_ = message.msg_controllen;
     return got;
 }
+
 Receiver::Result Receiver::received(std::size_t bytes) noexcept {
     const auto parsed = parse_pieces(std::span(control_).first(control_used_), bytes,
                                      {host_.get(), host_size_}, pieces_);
@@ -160,7 +167,13 @@ Frag Receiver::take(const Piece& piece) noexcept {
 }
 
 std::error_code Receiver::give_back() noexcept {
-    return core_->give_back(std::span<const Piece>(pieces_).first(std::exchange(lent_, 0)));
+    return core_->give_back(take_lent());
+}
+
+// Not those that the caller has yet to see.
+std::span<const Piece> Receiver::take_lent() noexcept {
+    if (kept_) return {};
+    return std::span<const Piece>(pieces_).first(std::exchange(lent_, 0));
 }
 
 std::error_code Receiver::give_back(std::span<const Piece> pieces) noexcept {
@@ -187,6 +200,45 @@ std::uint64_t Receiver::held(std::uint32_t dmabuf_id) const noexcept {
 
 int Receiver::fd() const noexcept {
     return core_->fd();
+}
+
+// A call that waits in the kernel would keep what others of the budget could use.
+std::optional<Receiver::Result> ReceiveCall::kept() noexcept {
+    if (receiver_.core_->limited()) return failed(EOPNOTSUPP);
+    return std::exchange(receiver_.kept_, {});
+}
+
+std::span<const std::byte> ReceiveCall::tokens() noexcept {
+    return receiver_.core_->leave(receiver_.take_lent());
+}
+
+void ReceiveCall::tokens_arrived(int answer) noexcept {
+    receiver_.core_->arrived(answer);
+}
+
+msghdr& ReceiveCall::message() noexcept {
+    iov_ = {receiver_.host_.get(), receiver_.host_size_};
+    message_ = {};
+    message_.msg_iov = &iov_;
+    message_.msg_iovlen = 1;
+    message_.msg_control = receiver_.control_.data();
+    message_.msg_controllen = receiver_.control_.size();
+    return message_;
+}
+
+std::optional<Receiver::Result> ReceiveCall::finish(ssize_t answer) noexcept {
+    if (answer == 0) return Receiver::Result{Receiver::State::end, 0, {}, {}};
+    if (answer > 0) {
+        receiver_.control_used_ = message_.msg_controllen;
+        return receiver_.received(static_cast<std::size_t>(answer));
+    }
+    auto error = static_cast<int>(-answer);
+    if (too_small(error) && receiver_.grow(error)) return std::nullopt;
+    return failed(error);
+}
+
+void ReceiveCall::keep(const Receiver::Result& result) noexcept {
+    if (result.state != Receiver::State::would_block) receiver_.kept_ = result;
 }
 
 }  // namespace devmem

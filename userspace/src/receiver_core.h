@@ -32,12 +32,15 @@ class ReceiverCore {
     };
 
     ReceiverCore(Fd socket, std::size_t flush_at, std::span<const std::shared_ptr<Budget>> budgets)
-        : socket_(std::move(socket)), flush_at_(flush_at), batch_(socket_.get()) {
+        : socket_(std::move(socket)),
+          flush_at_(flush_at),
+          batch_(socket_.get()),
+          leaving_(socket_.get()) {
         for (const auto& budget : budgets)
             if (budget) accounts_.push_back({budget});
     }
     ~ReceiverCore() {
-        batch_.flush();
+        flush();
         for (Account& account : accounts_) account.budget->settle(account.held, 0);
     }
     ReceiverCore(const ReceiverCore&) = delete;
@@ -100,9 +103,26 @@ class ReceiverCore {
         return flush();
     }
 
+    // The same by a call that somebody else makes, where there are no budgets: the value of SO_DEVMEM_DONTNEED, which stays
+    // where it is until arrived(). Empty if there is nothing to return.
+    std::span<const std::byte> leave(std::span<const Piece> pieces) noexcept {
+        const std::lock_guard lock(mutex_);
+        for (const Piece& piece : pieces) add(piece);
+        if (leaving_.size() == 0) leaving_.take(batch_);
+        away_ = leaving_.size() > 0;
+        return leaving_.value();
+    }
+
+    void arrived(int answer) noexcept {
+        const std::lock_guard lock(mutex_);
+        away_ = false;
+        leaving_.settle(answer);
+        if (leaving_.size() > 0) leaving_.flush();
+    }
+
     [[nodiscard]] std::size_t outstanding() const noexcept {
         const std::lock_guard lock(mutex_);
-        return minted_ - batch_.returned() - batch_.unknown();
+        return minted_ - gone(batch_) - gone(leaving_);
     }
 
     [[nodiscard]] std::uint64_t held(std::uint32_t dmabuf_id) const noexcept {
@@ -113,6 +133,11 @@ class ReceiverCore {
     }
 
   private:
+    // A token that is lost on the way is out for good.
+    static std::uint64_t gone(const TokenBatch& batch) noexcept {
+        return batch.returned() + batch.unknown();
+    }
+
     // Bytes of one binding.
     struct Account {
         std::shared_ptr<Budget> budget;
@@ -153,6 +178,8 @@ class ReceiverCore {
 
     // Which tokens the kernel has taken shows only when it has taken all.
     std::error_code flush() noexcept {
+        if (!away_ && leaving_.size() > 0)
+            if (const auto error = leaving_.flush()) return error;
         const std::error_code error = batch_.flush();
         if (batch_.size() > 0) return error;
         for (Account& account : accounts_) account.release(std::exchange(account.leaving, 0));
@@ -164,7 +191,10 @@ class ReceiverCore {
     std::size_t flush_at_;
     std::vector<Account> accounts_;  // as many as there were at first
     std::uint64_t minted_ = 0;
-    TokenBatch batch_;  // after socket_: it still needs the socket when it is destroyed
+    bool away_ = false;  // leaving_ is the value of a call that is being made
+    // After socket_: they still need the socket when they are destroyed.
+    TokenBatch batch_;
+    TokenBatch leaving_;
 };
 
 }  // namespace devmem

@@ -12,6 +12,7 @@
 #include "cut_front.h"
 #include "devmem/cmsg.h"
 #include "devmem/error.h"
+#include "devmem/send_call.h"
 #include "in_flight.h"
 #include "sys.h"
 #include "uapi.h"
@@ -19,21 +20,14 @@
 namespace devmem {
 namespace {
 
-using Control = std::array<std::byte, CMSG_SPACE(sizeof(std::uint32_t))>;
-
 // The control message that makes sendmsg() take addresses for offsets.
-void say_binding(Control& control, std::uint32_t binding) noexcept {
+void say_binding(std::span<std::byte> control, std::uint32_t binding) noexcept {
     cmsghdr header{};
     header.cmsg_len = CMSG_LEN(sizeof(binding));
     header.cmsg_level = SOL_SOCKET;
     header.cmsg_type = SCM_DEVMEM_DMABUF;
     std::memcpy(control.data(), &header, sizeof(header));
     std::memcpy(control.data() + CMSG_LEN(0), &binding, sizeof(binding));
-}
-
-int flags_of(Sender::Wait wait, Sender::More more) noexcept {
-    return MSG_NOSIGNAL | (wait == Sender::Wait::no ? MSG_DONTWAIT : 0) |
-           (more == Sender::More::yes ? MSG_MORE : 0);
 }
 
 // False if a signal cut it short. A broken connection reports POLLERR and POLLHUP all the time,
@@ -65,47 +59,26 @@ Sender& Sender::operator=(Sender&&) noexcept = default;
 
 Sender::Result Sender::send(std::uint32_t binding, std::span<const Extent> extents, Wait wait,
                             More more) noexcept {
-    extents = extents.first(std::min(extents.size(), iovecs_.size()));
-    std::size_t bytes = 0;
-    std::ranges::transform(extents, iovecs_.begin(), [&](const Extent& extent) {
-        bytes |= extent.length;
-        return iovec{std::bit_cast<void*>(extent.offset), extent.length};
-    });
-    if (bytes == 0) return {State::sent, 0, {}, {}};  // the kernel would give it no number
-
-    alignas(cmsghdr) Control control{};
-    say_binding(control, binding);
-    msghdr message{};
-    message.msg_iov = iovecs_.data();
-    message.msg_iovlen = extents.size();
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    return send_device(message, flags_of(wait, more) | MSG_ZEROCOPY);
-}
-
-// Completions that nobody has read count against the kernel's limit, so read them and try again.
-Sender::Result Sender::send_device(const msghdr& message, int flags) noexcept {
-    for (;;) {
-        int error = ENOBUFS;
-        if (!in_flight_->full()) {
-            const ssize_t sent = DEVMEM_SYS(sendmsg)(fd(), &message, flags);
-            if (sent >= 0)
-                return {
-                    State::sent, static_cast<std::size_t>(sent), Ticket(in_flight_->add() + 1), {}};
-            error = errno;
-        }
-        if (error != ENOBUFS || complete() == 0) return send_failed(error);
-    }
+    SendCall call(*this, binding, extents, more);
+    return send(call, wait);
 }
 
 Sender::Result Sender::send(std::span<const std::byte> bytes, Wait wait, More more) noexcept {
-    iovec iov{const_cast<std::byte*>(bytes.data()), bytes.size()};
-    msghdr message{};
-    message.msg_iov = &iov;
-    message.msg_iovlen = 1;
-    const ssize_t sent = DEVMEM_SYS(sendmsg)(fd(), &message, flags_of(wait, more));
-    if (sent < 0) return send_failed(errno);
-    return {State::sent, static_cast<std::size_t>(sent), {}, {}};
+    SendCall call(*this, bytes, more);
+    return send(call, wait);
+}
+
+// Completions that nobody has read count against the kernel's limit, so read them and try again.
+Sender::Result Sender::send(SendCall& call, Wait wait) noexcept {
+    for (;;) {
+        auto result = call.begin();
+        if (!result) {
+            const int flags = call.flags() | (wait == Wait::no ? MSG_DONTWAIT : 0);
+            const ssize_t sent = DEVMEM_SYS(sendmsg)(fd(), &call.message(), flags);
+            result = call.finish(sent < 0 ? -errno : sent);
+        }
+        if (result->error.value() != ENOBUFS || complete() == 0) return *result;
+    }
 }
 
 Sender::Result Sender::send_failed(int error) const noexcept {
@@ -113,6 +86,7 @@ Sender::Result Sender::send_failed(int error) const noexcept {
     switch (error) {
         case EAGAIN:
         case EINTR:
+        case ECANCELED:  // an engine's word: the call was not made
             return {State::would_block, 0, {}, {}};
         case ENOBUFS:  // with nothing in flight there is nothing to wait for
             return {pending() > 0 ? State::no_memory : State::failed, 0, {}, code};
@@ -133,14 +107,12 @@ std::size_t Sender::complete(Wait wait) noexcept {
 }
 
 std::size_t Sender::read_completions() noexcept {
-    alignas(cmsghdr) std::array<std::byte, 512> control;
+    CompletionCall call(*this);
     for (std::size_t completed = 0;;) {
-        msghdr message{};
-        message.msg_control = control.data();
-        message.msg_controllen = control.size();
-        const ssize_t got = DEVMEM_SYS(recvmsg)(fd(), &message, MSG_ERRQUEUE | MSG_DONTWAIT);
+        const ssize_t got =
+            DEVMEM_SYS(recvmsg)(fd(), &call.message(), CompletionCall::flags | MSG_DONTWAIT);
         if (got < 0) return completed;
-        completed += take_in(std::span(control).first(message.msg_controllen));
+        completed += call.finish(got);
     }
 }
 
@@ -159,6 +131,72 @@ bool Sender::done(Ticket ticket) const noexcept {
 
 std::size_t Sender::pending() const noexcept {
     return in_flight_->pending();
+}
+
+SendCall::SendCall(Sender& sender, std::uint32_t binding, std::span<const Extent> extents,
+                   Sender::More more) noexcept
+    : sender_(sender),
+      extents_(extents.first(std::min(extents.size(), sender.iovecs_.size()))),
+      binding_(binding),
+      device_(true),
+      flags_(MSG_NOSIGNAL | MSG_ZEROCOPY | (more == Sender::More::yes ? MSG_MORE : 0)) {}
+
+SendCall::SendCall(Sender& sender, std::span<const std::byte> bytes, Sender::More more) noexcept
+    : sender_(sender),
+      bytes_(bytes),
+      device_(false),
+      flags_(MSG_NOSIGNAL | (more == Sender::More::yes ? MSG_MORE : 0)) {}
+
+std::optional<Sender::Result> SendCall::begin() noexcept {
+    message_ = {};
+    if (!device_) {
+        iov_ = {const_cast<std::byte*>(bytes_.data()), bytes_.size()};
+        message_.msg_iov = &iov_;
+        message_.msg_iovlen = 1;
+        return {};
+    }
+    if (!say_extents()) return Sender::Result{Sender::State::sent, 0, {}, {}};
+    if (sender_.in_flight_->full()) return sender_.send_failed(ENOBUFS);
+    say_binding(control_, binding_);
+    message_.msg_control = control_.data();
+    message_.msg_controllen = control_.size();
+    number_ = sender_.in_flight_->add();
+    return {};
+}
+
+// False if there are no bytes: the kernel would give that send no number.
+bool SendCall::say_extents() noexcept {
+    std::size_t bytes = 0;
+    std::ranges::transform(extents_, sender_.iovecs_.begin(), [&](const Extent& extent) {
+        bytes |= extent.length;
+        return iovec{std::bit_cast<void*>(extent.offset), extent.length};
+    });
+    message_.msg_iov = sender_.iovecs_.data();
+    message_.msg_iovlen = extents_.size();
+    return bytes != 0;
+}
+
+Sender::Result SendCall::finish(ssize_t answer) noexcept {
+    if (answer < 0) {
+        if (device_) sender_.in_flight_->take_back();
+        return sender_.send_failed(static_cast<int>(-answer));
+    }
+    return {Sender::State::sent,
+            static_cast<std::size_t>(answer),
+            device_ ? Sender::Ticket(number_ + 1) : Sender::Ticket(),
+            {}};
+}
+
+msghdr& CompletionCall::message() noexcept {
+    message_ = {};
+    message_.msg_control = control_.data();
+    message_.msg_controllen = control_.size();
+    return message_;
+}
+
+std::size_t CompletionCall::finish(ssize_t answer) noexcept {
+    if (answer < 0) return 0;
+    return sender_.take_in(std::span(control_).first(message_.msg_controllen));
 }
 
 }  // namespace devmem

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <limits>
+#include <utility>
 
 #include "sys.h"
 #include "uapi.h"
@@ -54,17 +54,24 @@ std::error_code TokenBatch::flush() noexcept {
         ++calls_;
         const int freed = DEVMEM_SYS(setsockopt)(socket_, SOL_SOCKET, SO_DEVMEM_DONTNEED,
                                                  ranges_.data(), used_ * sizeof(Range));
-        if (freed < 0) return {errno, std::system_category()};
-        if (freed == 0) {
-            unknown_ += tokens_;
-            drop_front(tokens_);
-            break;
-        }
-        const std::size_t taken = std::min(static_cast<std::size_t>(freed), tokens_);
-        returned_ += taken;
-        drop_front(taken);
+        if (const auto error = settle(freed < 0 ? -errno : freed)) return error;
     }
     return {};
+}
+
+std::error_code TokenBatch::settle(int answer) noexcept {
+    if (answer < 0) return {-answer, std::system_category()};
+    const std::size_t taken =
+        answer == 0 ? tokens_ : std::min(static_cast<std::size_t>(answer), tokens_);
+    (answer == 0 ? unknown_ : returned_) += taken;
+    drop_front(taken);
+    return {};
+}
+
+void TokenBatch::take(TokenBatch& other) noexcept {
+    std::copy_n(other.ranges_.begin(), other.used_, ranges_.begin());
+    used_ = std::exchange(other.used_, 0);
+    tokens_ = std::exchange(other.tokens_, 0);
 }
 
 void TokenBatch::drop_front(std::size_t tokens) noexcept {

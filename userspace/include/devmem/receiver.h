@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <system_error>
 #include <vector>
@@ -16,6 +17,7 @@
 namespace devmem {
 
 class Budget;
+class ReceiveCall;
 class ReceiverCore;
 
 /// Reads a TCP connection whose payload may land in device memory.
@@ -120,8 +122,10 @@ class DEVMEM_API Receiver {
     [[nodiscard]] int fd() const noexcept;
 
   private:
+    friend class ReceiveCall;
     std::ptrdiff_t read(std::uint64_t room, int flags) noexcept;
     Result received(std::size_t bytes) noexcept;
+    std::span<const Piece> take_lent() noexcept;
     bool grow(int& error) noexcept;
     Piece* find(const Piece& piece) noexcept;
     [[nodiscard]] std::uint64_t most_room() const noexcept;
@@ -134,6 +138,7 @@ class DEVMEM_API Receiver {
     std::vector<Piece> pieces_;
     std::size_t lent_ = 0;  // pieces_[0, lent_) are the caller's to look at
     std::size_t next_find_ = 0;
+    std::optional<Result> kept_;  // of a ReceiveCall that nobody waits for any more
 };
 
 }  // namespace devmem

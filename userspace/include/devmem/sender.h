@@ -13,11 +13,11 @@
 #include "devmem/export.h"
 #include "devmem/fd.h"
 
-struct msghdr;
-
 namespace devmem {
 
+class CompletionCall;
 class InFlight;
+class SendCall;
 
 /// Some bytes of a dmabuf.
 struct Extent {
@@ -85,6 +85,7 @@ class DEVMEM_API Sender {
         bool operator<(const Ticket& other) const noexcept { return end_ < other.end_; }
 
       private:
+        friend class SendCall;
         friend class Sender;
         explicit Ticket(std::uint64_t end) noexcept : end_(end) {}
         std::uint64_t end_ = 0;  // the number of the send, and 1
@@ -147,7 +148,9 @@ class DEVMEM_API Sender {
     [[nodiscard]] int fd() const noexcept { return socket_.get(); }
 
   private:
-    Result send_device(const msghdr& message, int flags) noexcept;
+    friend class CompletionCall;
+    friend class SendCall;
+    Result send(SendCall& call, Wait wait) noexcept;
     Result send_failed(int error) const noexcept;
     std::size_t read_completions() noexcept;
     std::size_t take_in(std::span<const std::byte> control) noexcept;

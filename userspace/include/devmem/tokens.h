@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <system_error>
 
 #include "devmem/export.h"
@@ -46,6 +47,17 @@ class DEVMEM_API TokenBatch {
     [[nodiscard]] bool full() const noexcept {
         return used_ == max_ranges || tokens_ == max_tokens;
     }
+
+    /// For those who make the call in another way: the value of SO_DEVMEM_DONTNEED that returns all
+    /// of it. Nothing may be added before settle() has the answer.
+    [[nodiscard]] std::span<const std::byte> value() const noexcept {
+        return std::as_bytes(std::span(ranges_).first(used_));
+    }
+    /// answer: what that call returned, or -errno. What it has not returned stays in the batch.
+    std::error_code settle(int answer) noexcept;
+    /// Takes everything that another batch of the same socket holds; this one must be empty.
+    void take(TokenBatch& other) noexcept;
+
     /// Tokens waiting in this batch.
     [[nodiscard]] std::size_t size() const noexcept { return tokens_; }
     /// System calls made.
