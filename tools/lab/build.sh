@@ -27,7 +27,7 @@ make_modules() {
 # build_programs WHAT FOLDER "TARGET..." [CMAKE OPTION...]
 build_programs() {
 	need "to build the library, tools and tests" cmake ninja-build g++ pkg-config libmnl-dev libfmt-dev \
-		libcli11-dev nlohmann-json3-dev libgtest-dev libgmock-dev
+		libcli11-dev nlohmann-json3-dev libgtest-dev libgmock-dev liburing-dev libasio-dev
 	step "building $1" programs make_programs "${@:2}"
 }
 

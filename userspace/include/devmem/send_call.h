@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 
+#include "devmem/export.h"
 #include "devmem/sender.h"
 
 namespace devmem {
@@ -27,7 +28,7 @@ namespace devmem {
 /// Of one Sender there may be one call at a time between begin() and finish(), beside one
 /// CompletionCall. Both must stay where they are then, and the Sender, the extents and the bytes
 /// too. Nothing here throws or allocates.
-class SendCall {
+class DEVMEM_API SendCall {
   public:
     SendCall(Sender& sender, std::uint32_t binding, std::span<const Extent> extents,
              Sender::More more = Sender::More::no) noexcept;
@@ -62,7 +63,7 @@ class SendCall {
 
 /// One system call of Sender::complete(). There may be news when poll() reports POLLERR; each call
 /// reads one message, and EAGAIN says that there is none left.
-class CompletionCall {
+class DEVMEM_API CompletionCall {
   public:
     /// For recvmsg(), which never blocks with it.
     static constexpr int flags = MSG_ERRQUEUE;
