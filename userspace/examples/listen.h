@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What every server does, and no concern of devmem: one connection on a port.
+// What every server does, and no concern of devmem: connections to a port.
 #pragma once
 
 #include <devmem/error.h>
@@ -7,8 +7,8 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-inline devmem::Fd accept_one(std::uint16_t port) {
-    const devmem::Fd listener(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+inline devmem::Fd listen_on(std::uint16_t port) {
+    devmem::Fd listener(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (!listener.is_open()) devmem::throw_errno("socket");
     const int on = 1;
     ::setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
@@ -18,9 +18,16 @@ inline devmem::Fd accept_one(std::uint16_t port) {
     any.sin6_port = htons(port);
     if (::bind(listener.get(), reinterpret_cast<sockaddr*>(&any), sizeof(any)) < 0)
         devmem::throw_errno("bind");
-    if (::listen(listener.get(), 1) < 0) devmem::throw_errno("listen");
+    if (::listen(listener.get(), SOMAXCONN) < 0) devmem::throw_errno("listen");
+    return listener;
+}
 
+inline devmem::Fd accept_from(const devmem::Fd& listener) {
     devmem::Fd connection(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!connection.is_open()) devmem::throw_errno("accept");
     return connection;
+}
+
+inline devmem::Fd accept_one(std::uint16_t port) {
+    return accept_from(listen_on(port));
 }
