@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "fake_kernel.h"
+#include "fake_kernel_calls.h"
 // The system calls go to the fake kernel.
 #include "../src/receiver.cc"  // NOLINT(bugprone-suspicious-include)
 #include "../src/tokens.cc"    // NOLINT(bugprone-suspicious-include)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "fake_send_kernel.h"
+#include "fake_send_kernel_calls.h"
 // The system calls go to the fake kernel.
 #include "../src/sender.cc"  // NOLINT(bugprone-suspicious-include)
 
