@@ -46,15 +46,15 @@ int store_exception(devmem_error** error) noexcept {
 
 int negative_errno(const std::error_code& code) noexcept {
     if (!code) return 0;
-    const bool has_errno =
-        code.category() == std::system_category() || code.category() == std::generic_category();
-    return has_errno ? -code.value() : -EIO;
+    if (code.category() == std::system_category()) return -code.value();
+    const std::error_condition like = code.default_error_condition();  // of a GPU's driver, say
+    return like.category() == std::generic_category() ? -like.value() : -EIO;
 }
 
 }  // namespace devmem
 
 int devmem_error_code(const devmem_error* error) {
-    return error ? error->error.code().value() : ENOMEM;
+    return error ? -devmem::negative_errno(error->error.code()) : ENOMEM;
 }
 
 const char* devmem_error_text(const devmem_error* error) {

@@ -103,8 +103,9 @@ class ReceiverCore {
         return flush();
     }
 
-    // The same by a call that somebody else makes, where there are no budgets: the value of SO_DEVMEM_DONTNEED, which stays
-    // where it is until arrived(). Empty if there is nothing to return.
+    // The same by a call that somebody else makes, where there are no budgets: the value of
+    // SO_DEVMEM_DONTNEED, which stays where it is until arrived(). Empty if there is nothing to
+    // return.
     std::span<const std::byte> leave(std::span<const Piece> pieces) noexcept {
         const std::lock_guard lock(mutex_);
         for (const Piece& piece : pieces) add(piece);
