@@ -4,17 +4,12 @@
 // interface and no address it probes what that interface can do. Options follow the tool of the
 // same name in the kernel tree.
 #include <devmem/binding.h>
-#include <devmem/dmabuf.h>
 #include <devmem/error.h>
 #include <devmem/ethtool.h>
 #include <devmem/ip_address.h>
-#include <devmem/memory_kind.h>
 #include <devmem/netdev.h>
 #include <devmem/nic_session.h>
-#include <devmem/receiver.h>
 #include <fmt/core.h>
-#include <poll.h>
-#include <sys/socket.h>
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
@@ -24,7 +19,11 @@
 #include <string>
 #include <vector>
 
+#include "amount.h"
+#include "endpoint.h"
+#include "intake.h"
 #include "ncdevmem.h"
+#include "output.h"
 
 namespace {
 
@@ -72,19 +71,19 @@ class Nic {
 // Bytes of the stream, in order: checked against the pattern or written to standard output.
 class Sink {
   public:
-    explicit Sink(std::uint32_t validate) : validate_(validate) {}
+    Sink(std::uint32_t validate, const Waiter& waiter)
+        : validate_(validate), waiter_(waiter), output_(validate > 0 ? Output() : Output("-")) {}
 
     void take(std::span<const std::byte> bytes) {
-        if (validate_ > 0) {
+        if (validate_ > 0)
             check(bytes);
-        } else if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size()) {
-            devmem::throw_errno("write to standard output");
-        }
+        else
+            output_.write(bytes, waiter_);
         taken_ += bytes.size();
     }
 
-    void finish() const {
-        if (std::fflush(stdout) != 0) devmem::throw_errno("write to standard output");
+    void finish() {
+        output_.close();
         if (wrong_ > 0) throw Failure(fmt::format("{} bytes are wrong", wrong_));
     }
 
@@ -107,107 +106,53 @@ class Sink {
     }
 
     std::uint32_t validate_;
+    const Waiter& waiter_;
+    Output output_;
     std::uint32_t expected_ = 0;  // of the last byte
     std::uint64_t taken_ = 0;
     std::uint64_t wrong_ = 0;
 };
 
-struct Statistics {
-    std::uint64_t device_bytes = 0, frags = 0, page_frags = 0, host_bytes = 0, calls = 0;
+void print(const Intake::Counts& counts, Clock::duration took) {
+    fmt::print(stderr,
+               "received {}: {} into the dmabuf as {} frags ({} of whole pages), {} by way of "
+               "host memory; {} calls\n",
+               amount(counts.bytes, std::chrono::duration<double>(took).count()),
+               counts.device_bytes, counts.frags, counts.page_frags,
+               counts.bytes - counts.device_bytes, counts.calls);
+}
 
-    void print(Clock::duration took) const {
-        fmt::print(stderr,
-                   "received {}: {} into the dmabuf as {} frags ({} of whole pages), {} by way of "
-                   "host memory; {} calls\n",
-                   amount(device_bytes + host_bytes, std::chrono::duration<double>(took).count()),
-                   device_bytes, frags, page_frags, host_bytes, calls);
+void receive(Intake& intake, const Options& options, const Waiter& waiter) {
+    Sink sink(options.validate, waiter);
+    while (!intake.next().empty()) {
+        const auto host_bytes = intake.counts().bytes - intake.counts().device_bytes;
+        if (options.no_host_bytes && host_bytes > 0)
+            throw Failure(fmt::format("{} bytes came by way of host memory", host_bytes));
+        sink.take(intake.to_host());
     }
-};
+    sink.finish();
+}
 
-class Connection {
-  public:
-    Connection(devmem::Fd socket, const Options& options, const devmem::RxBinding& binding)
-        : receiver_(std::move(socket)),
-          binding_(binding),
-          no_host_bytes_(options.no_host_bytes),
-          sink_(options.validate) {}
-
-    void run() {
-        while (step()) wait_for(receiver_.fd(), POLLIN);
-        sink_.finish();
-    }
-    [[nodiscard]] const Statistics& statistics() const { return statistics_; }
-
-  private:
-    using State = devmem::Receiver::State;
-
-    // Reads until there is nothing more for now; false at the end.
-    bool step() {
-        for (;;) {
-            const auto got = receiver_.receive();
-            if (got.state == State::would_block) return true;
-            if (got.state == State::end) return false;
-            if (got.state != State::data) throw std::system_error(got.error, "receiving");
-            ++statistics_.calls;
-            for (const devmem::Piece& piece : got.pieces) take(piece);
-            if (interrupted()) throw Failure("interrupted");
-        }
-    }
-
-    void take(const devmem::Piece& piece) {
-        if (!piece.on_device()) {
-            statistics_.host_bytes += piece.size;
-            if (no_host_bytes_)
-                throw Failure(fmt::format("{} bytes came by way of host memory", piece.size));
-            return sink_.take(piece.host);
-        }
-        if (piece.dmabuf_id != binding_.id())
-            throw Failure(
-                fmt::format("a frag is in dmabuf {}, not {}: the flow reached another "
-                            "program's queue",
-                            piece.dmabuf_id, binding_.id()));
-        statistics_.device_bytes += piece.size;
-        ++statistics_.frags;
-        if (piece.size % 4096 == 0) ++statistics_.page_frags;
-        buffer_.resize(std::max<std::size_t>(buffer_.size(), piece.size));
-        const auto bytes = std::span(buffer_).first(piece.size);
-        if (auto error = binding_.dmabuf().to_host(piece.offset, bytes))
-            throw std::system_error(error, "copying out of the dmabuf");
-        sink_.take(bytes);
-    }
-
-    devmem::Receiver receiver_;
-    const devmem::RxBinding& binding_;
-    bool no_host_bytes_;
-    Sink sink_;
-    Statistics statistics_;
-    std::vector<std::byte> buffer_;
-};
-
-int serve(const Options& options) {
+int serve(const Options& options, const Waiter& waiter) {
     const auto ifindex = devmem::interface_index(options.interface);
-    const auto memory = make_memory(options);
+    const auto memory = make_memory(options.memory);
     const Nic nic(options, ifindex);
     const auto& queues = nic.queues();
     const devmem::RxBinding binding(ifindex, queues, memory);
-    const auto listener = listen_on(options.server, options.port);
+    const auto listener = listen_on(devmem::IpAddress(options.server), options.port);
     fmt::print(stderr, "listening on {} port {}; {} queues {} to {} receive into dmabuf {}\n",
                options.server, options.port, options.interface, queues.front(), queues.back(),
                binding.id());
 
-    wait_for(listener.get(), POLLIN);
-    devmem::Fd socket(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (!socket.is_open()) devmem::throw_errno("accept");
-
+    Intake intake(accept_from(listener, waiter), binding, waiter);
     const auto start = Clock::now();
-    Connection connection(std::move(socket), options, binding);
     try {
-        connection.run();
+        receive(intake, options, waiter);
     } catch (...) {
-        connection.statistics().print(Clock::now() - start);
+        print(intake.counts(), Clock::now() - start);
         throw;
     }
-    connection.statistics().print(Clock::now() - start);
+    print(intake.counts(), Clock::now() - start);
     return 0;
 }
 
@@ -244,7 +189,7 @@ void say_whether_it_sends(const Options& options, std::uint32_t ifindex,
 
 int probe(const Options& options) {
     const auto ifindex = devmem::interface_index(options.interface);
-    const auto memory = make_memory(options);
+    const auto memory = make_memory(options.memory);
     const Nic nic(options, ifindex);
     const auto& queues = nic.queues();
     const devmem::RxBinding binding(ifindex, queues, memory);
@@ -257,17 +202,9 @@ int probe(const Options& options) {
     if (!options.leave_nic && queues.back() + 1 == devmem::channels(ifindex).receiving())
         check_last_queue_stays(options, ifindex);
     fmt::print(stderr, "{}: devmem works; queues {} to {} took {} bytes of {}\n", options.interface,
-               queues.front(), queues.back(), memory.size(), options.memory);
+               queues.front(), queues.back(), memory.size(), options.memory.kind);
     say_whether_it_sends(options, ifindex, memory);
     return 0;
-}
-
-// What is wrong with the name of a kind of memory; empty if nothing is.
-std::string wrong_memory(const std::string& name) try {
-    const devmem::MemoryKind kind(name);
-    return {};
-} catch (const devmem::Error& error) {
-    return error.what();
 }
 
 void describe(CLI::App& app, Options& o) {
@@ -295,31 +232,17 @@ void describe(CLI::App& app, Options& o) {
                    "send as pieces of so many bytes (default: as large as may be)");
     app.add_flag("-L,--no-linear", o.no_host_bytes, "fail if any byte comes by way of host memory");
     app.add_flag("-n,--no-config", o.leave_nic, "leave header split, RSS and steering as they are");
-    app.add_option("-m,--memory", o.memory,
-                   "kind of memory: " + std::string(devmem::MemoryKind::names))
-        ->capture_default_str()
-        ->check(wrong_memory);
-    app.add_option("--size", o.size, "bytes of memory, with a suffix such as M if you like")
-        ->capture_default_str()
-        ->transform(CLI::AsSizeValue(false));
+    add_memory_options(app, o.memory);
 }
 
 int run(const Options& options) {
+    const Waiter waiter;
     if (options.server.empty()) return probe(options);
-    if (!options.listen) return send_input(options);
-    return serve(options);
+    if (!options.listen) return send_input(options, waiter);
+    return serve(options, waiter);
 }
 
 }  // namespace
-
-devmem::DmaBuf make_memory(const Options& options) {
-    return devmem::MemoryKind(options.memory).allocate(options.size);
-}
-
-std::string amount(std::uint64_t bytes, double seconds) {
-    return fmt::format("{} bytes in {:.3f} s ({:.3f} Gbit/s)", bytes, seconds,
-                       seconds > 0 ? static_cast<double>(bytes) * 8e-9 / seconds : 0.0);
-}
 
 int main(int argc, char** argv) {
     try {
@@ -331,7 +254,6 @@ int main(int argc, char** argv) {
         } catch (const CLI::ParseError& error) {
             return app.exit(error) == 0 ? 0 : 2;
         }
-        hold_signals();
         return run(options);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "ncdevmem: %s\n", error.what());  // fmt may throw
