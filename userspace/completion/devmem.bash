@@ -10,21 +10,33 @@ _devmem_interfaces() {
 }
 
 _devmem() {
-	local word=$2 before=$3 words
+	local word=$2 before=$3 words='' memory='--memory --size'
 	if ((COMP_CWORD == 1)); then
-		words="doctor restore status --help"
-	elif [[ $before == --for ]]; then
-		words="receive send both"
-	elif [[ $before == --count ]]; then
-		words=
+		words="bench doctor recv restore send status --help"
 	else
-		case ${COMP_WORDS[1]} in
-		doctor) words="--for --json --help $(_devmem_interfaces)" ;;
-		restore) words="--journals --help" ;;
-		status) words="--watch --count --json --help $(_devmem_interfaces)" ;;
+		case $before in
+		--for) words="receive send both" ;;
+		--memory | -m) words="accelmem udmabuf" ;;
+		--input | -i | --output | -o | --journals)
+			mapfile -t COMPREPLY < <(compgen -f -- "$word")
+			return
+			;;
+		--bytes | --connections | -n | --count | --port | --queues | -q | --seconds | --size) ;;
+		*)
+			case ${COMP_WORDS[1]} in
+			bench) words="$memory --bytes --connections --json --port --queues --seconds" ;;
+			doctor) words="--for --json" ;;
+			recv) words="$memory --discard --json --output --queues" ;;
+			restore) words="--journals" ;;
+			send) words="$memory --input --json" ;;
+			status) words="--watch --count --json" ;;
+			esac
+			words+=" --help"
+			[[ ${COMP_WORDS[1]} == restore ]] || words+=" $(_devmem_interfaces)"
+			;;
 		esac
 	fi
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }
 
-complete -F _devmem devmem
+complete -o filenames -F _devmem devmem

@@ -8,14 +8,18 @@
 
 int main(int argc, char** argv) {
     int status = exit_fine;
-    CLI::App app("Device memory TCP: what this machine can do, and what it is doing.", "devmem");
+    CLI::App app("Device memory TCP: tells what this machine can do, and does it.", "devmem");
     app.footer(
-        "Exit status: 0 fine, 1 something needed is missing, 2 wrong usage, 3 failed.\n"
+        "Exit status: 0 fine, 1 something needed is missing, 2 wrong usage, 3 failed, 128 and the\n"
+        "number of the signal that ended a transfer.\n"
         "devmem COMMAND --help tells about one command.");
     app.require_subcommand(1);
     add_doctor(app, status);
-    add_restore(app, status);
     add_status(app, status);
+    add_recv(app, status);
+    add_send(app, status);
+    add_bench(app, status);
+    add_restore(app, status);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+#include "arguments.h"
+
+#include "devmem/error.h"
+#include "devmem/ip_address.h"
+
+void add_interface(CLI::App& app, std::string& interface) {
+    app.add_option("INTERFACE", interface, "the NIC")->required();
+}
+
+CLI::Option* add_port(CLI::App& app, const std::string& name, std::uint16_t& port) {
+    return app.add_option(name, port, "TCP port")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 65535));
+}
+
+void add_queues(CLI::App& app, std::uint32_t& queues) {
+    app.add_option("-q,--queues", queues, "receive queues to bind; one must be left for others")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 4096));
+}
+
+CLI::Validator is_address() {
+    return {[](const std::string& text) -> std::string {
+                try {
+                    devmem::IpAddress{text};
+                    return {};
+                } catch (const devmem::Error&) {
+                    return "'" + text + "' is no IPv4 or IPv6 address";
+                }
+            },
+            "IP", "address"};
+}
