@@ -79,8 +79,8 @@ void peer_resets() {
     auto readers = accept_all(bound, 3);
     FarEnd rude(bound.topology, {});
     readers.emplace_back(rude.connect(), bound.memories());
-    const auto some = Pattern(FarEnd::port).at(0, 50'000);
-    KTAP_NEED(::send(rude.fd(), some.data(), some.size(), 0) == 50'000);
+    const auto some = Pattern(FarEnd::port).at(0, 10'000);  // less than any send buffer takes
+    KTAP_NEED(::send(rude.fd(), some.data(), some.size(), 0) == 10'000);
     std::thread breaks([&] {
         std::this_thread::sleep_for(std::chrono::milliseconds(100));  // it is waited for by then
         rude.reset();
@@ -97,10 +97,11 @@ void peer_resets() {
 constexpr std::size_t piece = 32 << 10;
 constexpr std::uint16_t port = 5301;
 
+void need_sending() {
+    if (const auto why = why_no_sending(); !why.empty()) ktap_skip("%s", why.c_str());
+}
+
 struct Stage {
-    Stage() {
-        if (const auto why = why_no_sending(); !why.empty()) ktap_skip("%s", why.c_str());
-    }
     Topology topology;
     TxMemory memory{1 << 20};
     devmem::TxBinding binding{devmem::interface_index("dm0"), memory.dmabuf()};
@@ -169,6 +170,7 @@ devmem::Fd connect() {
 }
 
 void send_to(const Engine& by, std::size_t count, std::size_t resets) {
+    need_sending();
     const Stage stage;
     Process there(stage.topology.there_fd(),
                   [&](int say) { take_all(stage.memory, count, resets, say); });
