@@ -42,10 +42,10 @@ loud() {
 noise() {
 	serve a
 	serve b
-	loud "$ns_a" udp 10.9.0.2 -f -c 4 -t 300 -s 1400 "$@"
-	loud "$ns_b" udp fd09::1 -f -c 4 -t 300 -s 200 "$@"
-	loud "$ns_a" tcp 10.9.0.2 -c 4 -t 300 "$@"
-	loud "$ns_b" tcp 10.9.0.1 -c 4 -t 300 -r "$@"
+	loud "$ns_a" udp 10.9.0.2 -f -c 4 -t 60 -s 1400 "$@"
+	loud "$ns_b" udp fd09::1 -f -c 4 -t 60 -s 200 "$@"
+	loud "$ns_a" tcp 10.9.0.2 -c 4 -t 60 "$@"
+	loud "$ns_b" tcp 10.9.0.1 -c 4 -t 60 -r "$@"
 	sleep 0.3
 }
 
