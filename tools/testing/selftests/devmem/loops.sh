@@ -23,7 +23,7 @@ listens() {
 sends() {
 	a socat -u "FILE:$tmp/in$1" TCP:10.9.0.2:5201 &
 	senders+=($!)
-	wait_for 30 connected "$1"
+	wait_for 60 connected "$1"
 }
 
 connected() {
@@ -39,9 +39,9 @@ receives() {
 		return
 	fi
 	mkdir -p "$tmp/out"
-	b timeout 60 "example_$1" dm0p 5201 $connections "$tmp/out" >"$tmp/err" 2>&1 </dev/null &
+	b timeout 180 "example_$1" dm0p 5201 $connections "$tmp/out" >"$tmp/err" 2>&1 </dev/null &
 	far=$!
-	wait_for 30 listens
+	wait_for 60 listens
 	senders=()
 	for ((i = 0; i < connections; i++)); do
 		sends "$i"
