@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
     return save_streams(argc, argv, [](std::vector<Stream>& streams) {
         EpollLoop loop;
         std::vector<Task> tasks;
+        tasks.reserve(streams.size());
         for (Stream& stream : streams) tasks.push_back(serve(stream, loop));
         loop.run();
         for (const Task& task : tasks) task.check();

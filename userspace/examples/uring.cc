@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
     return save_streams(argc, argv, [](std::vector<Stream>& streams) {
         Uring uring;
         std::vector<Task> tasks;
+        tasks.reserve(streams.size());
         for (Stream& stream : streams) tasks.push_back(serve(stream, uring));
         while (uring.waiting() > 0) uring.turn();
         for (const Task& task : tasks) task.check();

@@ -2,7 +2,7 @@
 // What each way to run many connections costs in system calls, for each MiB that is received into
 // or sent from device memory. It counts its own calls, so nothing slows it down as strace would.
 //
-//     ./lab vm -- loops_cost
+//     ./lab vm -- loops_cost [receive | send]
 #include <fmt/core.h>
 #include <poll.h>
 #include <sys/epoll.h>
@@ -102,7 +102,7 @@ void alone(const std::function<void()>& body) {
     if (process.wait(600) != 0) throw std::runtime_error("it failed");
 }
 
-void receive(const Engine& by, unsigned connections, std::uint64_t bytes) {
+void cost_of_receiving(const Engine& by, unsigned connections, std::uint64_t bytes) {
     const Bound bound;
     Sender sender = bound.send({.connections = connections, .bytes = bytes});
     std::vector<Reader> readers;
@@ -146,7 +146,7 @@ std::vector<devmem::Extent> extents(std::uint64_t bytes) {
     return all;
 }
 
-void send(const Engine& by, unsigned connections, std::uint64_t bytes) {
+void cost_of_sending(const Engine& by, unsigned connections, std::uint64_t bytes) {
     constexpr std::uint16_t port = 5301;
     const Topology topology;
     const auto memory = devmem::DmaBuf::accelmem(4 << 20);
@@ -177,13 +177,18 @@ void compare(void (*move)(const Engine&, unsigned, std::uint64_t)) {
 
 }  // namespace
 
-int main() {
-    title("receive");
-    compare(receive);
-    if (const std::string why = why_no_sending(); !why.empty()) {
-        fmt::print("no sending: {}\n", why);
-        return 0;
+int main(int argc, char** argv) {
+    const std::string direction = argc > 1 ? argv[1] : "receive";
+    try {
+        if (direction != "receive" && direction != "send")
+            throw std::runtime_error("usage: loops_cost [receive | send]");
+        if (const std::string why = why_no_sending(); direction == "send" && !why.empty())
+            throw std::runtime_error(why);
+        title(direction.c_str());
+        compare(direction == "send" ? cost_of_sending : cost_of_receiving);
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "loops_cost: {}\n", error.what());
+        return 1;
     }
-    title("send");
-    compare(send);
+    return 0;
 }
