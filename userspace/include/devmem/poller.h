@@ -42,7 +42,7 @@ class Poller {
     /// for one descriptor, also for one event: that event ends all of them.
     ///
     /// To call ready() where there is no news does no harm, but if POLLERR alone ends a wait for
-    /// readable, a socket with completions that nobody has read keeps the loop busy.
+    /// the other two, a socket with completions that nobody has read keeps the loop busy.
     ///
     /// An error: there is no wait.
     virtual std::error_code start(Wait& wait) noexcept = 0;

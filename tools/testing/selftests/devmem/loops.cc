@@ -160,6 +160,7 @@ asio::awaitable<void> asio_send_one(Outgoing& out) {
     Descriptor socket(co_await asio::this_coro::executor,
                       devmem::Fd::duplicate(out.sender->fd()).release());
     while (!out.left.empty() && !out.error) {
+        out.sender->complete();  // or what is unread ends each wait at once
         const auto result = out.sender->send(out.binding, out.left);
         sent(out, result);
         if (result.state == SendState::would_block)
