@@ -213,6 +213,22 @@ static int net_devmem_misaligned(size_t niov_size,
 	return -EINVAL;
 }
 
+/* @area is to have @niovs of them, if these are not too few or too many. */
+int net_devmem_set_niovs(struct net_iov_area *area, u64 niovs,
+			 struct netlink_ext_ack *extack)
+{
+	if (!niovs) {
+		NL_SET_ERR_MSG(extack, "dmabuf is empty");
+		return -EINVAL;
+	}
+	if (niovs > NET_DEVMEM_NIOVS_MAX) {
+		NL_SET_ERR_MSG(extack, "dmabuf contains too many net_iovs");
+		return -E2BIG;
+	}
+	area->num_niovs = niovs;
+	return 0;
+}
+
 /* How many niovs the mapping has; an error if some would be cut. */
 static int net_devmem_count_niovs(struct net_devmem_dmabuf_binding *binding,
 				  struct netlink_ext_ack *extack)
@@ -228,16 +244,7 @@ static int net_devmem_count_niovs(struct net_devmem_dmabuf_binding *binding,
 			return net_devmem_misaligned(niov_size, extack);
 		niovs += sg_dma_len(sg) >> binding->area.shift;
 	}
-	if (!niovs) {
-		NL_SET_ERR_MSG(extack, "dmabuf is empty");
-		return -EINVAL;
-	}
-	if (niovs > NET_DEVMEM_NIOVS_MAX) {
-		NL_SET_ERR_MSG(extack, "dmabuf contains too many net_iovs");
-		return -E2BIG;
-	}
-	binding->area.num_niovs = niovs;
-	return 0;
+	return net_devmem_set_niovs(&binding->area, niovs, extack);
 }
 
 static int net_devmem_init_area(struct net_devmem_dmabuf_binding *binding,

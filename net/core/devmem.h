@@ -47,6 +47,8 @@ int net_devmem_map(struct net_devmem_mapping *map, struct net_device *dev,
 		   u32 dmabuf_fd, enum dma_data_direction dir,
 		   struct netlink_ext_ack *extack);
 void net_devmem_unmap(struct net_devmem_mapping *map);
+int net_devmem_set_niovs(struct net_iov_area *area, u64 niovs,
+			 struct netlink_ext_ack *extack);
 
 /* All under RTNL. */
 int net_devmem_id_alloc(u32 *id);

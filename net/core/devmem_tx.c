@@ -77,16 +77,7 @@ static int net_devmem_tx_count(struct net_devmem_tx_binding *binding,
 		sg = net_devmem_tx_run(sg, &left, &len);
 		niovs += net_devmem_tx_niovs(len);
 	}
-	if (!niovs) {
-		NL_SET_ERR_MSG(extack, "dmabuf is empty");
-		return -EINVAL;
-	}
-	if (niovs > NET_DEVMEM_NIOVS_MAX) {
-		NL_SET_ERR_MSG(extack, "dmabuf contains too many net_iovs");
-		return -E2BIG;
-	}
-	binding->area.num_niovs = niovs;
-	return 0;
+	return net_devmem_set_niovs(&binding->area, niovs, extack);
 }
 
 /* Gives niovs to @len bytes at @addr. Returns the index of the next one. */
