@@ -21,14 +21,12 @@ std::error_code sync(int dmabuf, std::uint64_t flags) noexcept {
     return {};
 }
 
-// Runs copy between the start and the end of a CPU access. For reading and writing, always: Linux's
-// udmabuf maps the memory for the first access's direction and then syncs it for each one's own
-// (drivers/dma-buf/udmabuf.c, begin_cpu_udmabuf), which must be the same.
+// Runs copy between the start and the end of a CPU access.
 template <class Copy>
-std::error_code with_access(int dmabuf, Copy copy) noexcept {
-    if (auto error = sync(dmabuf, DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW)) return error;
+std::error_code with_access(int dmabuf, std::uint64_t direction, Copy copy) noexcept {
+    if (auto error = sync(dmabuf, DMA_BUF_SYNC_START | direction)) return error;
     copy();
-    return sync(dmabuf, DMA_BUF_SYNC_END | DMA_BUF_SYNC_RW);
+    return sync(dmabuf, DMA_BUF_SYNC_END | direction);
 }
 
 class MappedEngine final : public CopyEngine {
@@ -42,20 +40,22 @@ class MappedEngine final : public CopyEngine {
     std::error_code to_device(std::uint64_t offset,
                               std::span<const std::byte> from) noexcept override {
         if (from.empty()) return {};
-        return with_access(dmabuf_, [&] { std::memcpy(base_ + offset, from.data(), from.size()); });
+        return with_access(dmabuf_, DMA_BUF_SYNC_WRITE,
+                           [&] { std::memcpy(base_ + offset, from.data(), from.size()); });
     }
 
     std::error_code to_host(std::uint64_t offset, std::span<std::byte> to) noexcept override {
         if (to.empty()) return {};
-        return with_access(dmabuf_, [&] { std::memcpy(to.data(), base_ + offset, to.size()); });
+        return with_access(dmabuf_, DMA_BUF_SYNC_READ,
+                           [&] { std::memcpy(to.data(), base_ + offset, to.size()); });
     }
 
     std::error_code gather(std::span<const CopyRange> ranges, CopyEngine& to) noexcept override {
         auto* other = dynamic_cast<MappedEngine*>(&to);
         if (!other) return CopyEngine::gather(ranges, to);
         std::error_code inner;
-        auto outer = with_access(dmabuf_, [&] {
-            inner = with_access(other->dmabuf_, [&] {
+        auto outer = with_access(dmabuf_, DMA_BUF_SYNC_READ, [&] {
+            inner = with_access(other->dmabuf_, DMA_BUF_SYNC_WRITE, [&] {
                 for (const CopyRange& r : ranges)
                     std::memmove(other->base_ + r.dst, base_ + r.src, r.len);
             });
