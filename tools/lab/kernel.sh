@@ -64,7 +64,7 @@ kernel_debian() {
 		KERNEL_RELEASE=${offered:-$KERNEL_RELEASE}
 	fi
 	if [[ ! $KERNEL_RELEASE ]]; then
-		step "refreshing apt's package lists" apt as_root apt-get -o Acquire::Retries=5 update
+		step "refreshing apt's package lists" apt as_root "${APT_GET[@]}" update
 		KERNEL_RELEASE=$(kernel_debian_offered "$1")
 	fi
 	[[ $KERNEL_RELEASE ]] || die "apt offers no linux-image-$1.*+deb12-cloud-amd64: is this Debian 12?"
@@ -95,8 +95,8 @@ kernel_debian_fetch() {
 	cd "$new" || exit
 	local packages=("linux-image-$KERNEL_RELEASE-unsigned" "linux-headers-$KERNEL_RELEASE"
 		"linux-headers-$version-common" "linux-kbuild-$version")
-	local download=(apt-get download -o Acquire::Retries=5 -o APT::Sandbox::User=root "${packages[@]}")
-	"${download[@]}" || { as_root apt-get -o Acquire::Retries=5 update && "${download[@]}"; }
+	local download=("${APT_GET[@]}" download -o APT::Sandbox::User=root "${packages[@]}")
+	"${download[@]}" || { as_root "${APT_GET[@]}" update && "${download[@]}"; }
 	for package in *.deb; do
 		dpkg -x "$package" root
 	done

@@ -23,7 +23,7 @@ patched_source() {
 	local package
 	package=$(patched_offered "$1")
 	if [[ ! $package ]]; then
-		step "refreshing apt's package lists" apt as_root apt-get -o Acquire::Retries=5 update
+		step "refreshing apt's package lists" apt as_root "${APT_GET[@]}" update
 		package=$(patched_offered "$1")
 	fi
 	[[ $package ]] || die "apt offers no linux-source-$1: is this Debian 12?"
@@ -55,7 +55,7 @@ patched_fetch() {
 	# shellcheck disable=SC2064 # now: $new is local
 	trap "rm -rf '$new'" EXIT
 	cd "$new" || exit
-	apt-get download -o Acquire::Retries=5 -o APT::Sandbox::User=root "linux-source-$1"
+	"${APT_GET[@]}" download -o APT::Sandbox::User=root "linux-source-$1"
 	dpkg -x ./*.deb root
 	mkdir source
 	tar -xf "root/usr/src/linux-source-$1.tar.xz" -C source --strip-components=1
