@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "devmem/error.h"
+#include "errno_of.h"
 
 struct devmem_error {
     devmem::Error error;
@@ -46,9 +47,8 @@ int store_exception(devmem_error** error) noexcept {
 
 int negative_errno(const std::error_code& code) noexcept {
     if (!code) return 0;
-    if (code.category() == std::system_category()) return -code.value();
-    const std::error_condition like = code.default_error_condition();  // of a GPU's driver, say
-    return like.category() == std::generic_category() ? -like.value() : -EIO;
+    const int error = errno_of(code);
+    return error < 0 ? -EIO : -error;
 }
 
 }  // namespace devmem

@@ -3,6 +3,8 @@
 
 #include <cerrno>
 
+#include "errno_of.h"
+
 namespace devmem {
 namespace {
 
@@ -95,14 +97,6 @@ constexpr Hint hints[] = {
 bool matches(const Hint& hint, int error, std::string_view call, std::string_view extack) {
     return call.starts_with(hint.call) && (hint.error == 0 || hint.error == error) &&
            extack.find(hint.extack) != std::string_view::npos;
-}
-
-// As an errno, which advice is listed by; -1 if the code's category has no such meaning for it.
-int errno_of(const std::error_code& code) {
-    const std::error_condition condition = code.default_error_condition();
-    const bool posix = condition.category() == std::generic_category() ||
-                       condition.category() == std::system_category();
-    return posix ? condition.value() : -1;
 }
 
 std::string compose(const std::error_code& code, std::string_view call, std::string_view speaker,
