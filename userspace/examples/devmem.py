@@ -4,10 +4,11 @@
 Objects free themselves; in a with statement, at its end. Failures raise OSError.
 """
 import ctypes
+import select
 from ctypes import (POINTER, byref, c_char_p, c_int, c_size_t, c_uint, c_uint16, c_uint32, c_uint64,
                     c_void_p)
 
-OK, WOULD_BLOCK, END, RESET, NO_MEMORY, FAILED = range(6)
+OK, WOULD_BLOCK, END, RESET, NO_MEMORY, FAILED, STARVED = range(7)
 WAIT = 1
 
 _lib = ctypes.CDLL('libdevmem.so.0')
@@ -26,7 +27,12 @@ class Extent(ctypes.Structure):
 
 class _Received(ctypes.Structure):
     _fields_ = [('state', c_int), ('error', c_int), ('pieces', POINTER(Piece)),
-                ('count', c_size_t), ('bytes', c_size_t)]
+                ('count', c_size_t), ('bytes', c_size_t), ('budget_fd', c_int)]
+
+
+class _ReceiverOptions(ctypes.Structure):
+    _fields_ = [('size', c_size_t), ('host_bytes', c_size_t), ('pieces', c_size_t),
+                ('flush_at', c_size_t), ('budgets', POINTER(c_void_p)), ('budget_count', c_size_t)]
 
 
 class _Sent(ctypes.Structure):
@@ -43,7 +49,7 @@ _error = POINTER(c_void_p)
 _declare('error_text', c_char_p, c_void_p)
 _declare('error_free', None, c_void_p)
 _declare('interface_index', c_int, c_char_p, POINTER(c_uint32), _error)
-_declare('dmabuf_accelmem', c_int, c_uint64, POINTER(c_void_p), _error)
+_declare('dmabuf_of_kind', c_int, c_char_p, c_uint64, POINTER(c_void_p), _error)
 _declare('dmabuf_to_device', c_int, c_void_p, c_uint64, c_char_p, c_size_t)
 _declare('dmabuf_to_host', c_int, c_void_p, c_uint64, c_void_p, c_size_t)
 _declare('dmabuf_size', c_uint64, c_void_p)
@@ -52,16 +58,20 @@ _declare('nic_session_steer_port', c_int, c_void_p, c_uint16, _error)
 _declare('nic_session_queues', c_size_t, c_void_p, POINTER(POINTER(c_uint32)))
 _declare('rx_binding_new', c_int, c_uint32, POINTER(c_uint32), c_size_t, c_void_p,
          POINTER(c_void_p), _error)
+_declare('rx_binding_id', c_uint32, c_void_p)
+_declare('budget_new', c_int, c_uint32, c_uint64, POINTER(c_void_p), _error)
+_declare('budget_held', c_uint64, c_void_p)
+_declare('budget_refusals', c_uint64, c_void_p)
 _declare('tx_binding_new', c_int, c_uint32, c_void_p, POINTER(c_void_p), _error)
 _declare('tx_binding_id', c_uint32, c_void_p)
-_declare('receiver_new', c_int, c_int, c_void_p, POINTER(c_void_p), _error)
+_declare('receiver_new', c_int, c_int, POINTER(_ReceiverOptions), POINTER(c_void_p), _error)
 _declare('receiver_receive', POINTER(_Received), c_void_p, c_uint)
 _declare('sender_new', c_int, c_int, c_void_p, POINTER(c_void_p), _error)
 _declare('sender_send', POINTER(_Sent), c_void_p, c_uint32, POINTER(Extent), c_size_t, c_uint)
 _declare('sender_complete', c_size_t, c_void_p, c_uint)
 _declare('sender_pending', c_size_t, c_void_p)
 _declare('drop_front', c_size_t, POINTER(Extent), c_size_t, c_size_t)
-for _noun in 'dmabuf', 'nic_session', 'rx_binding', 'tx_binding', 'receiver', 'sender':
+for _noun in 'dmabuf', 'nic_session', 'rx_binding', 'tx_binding', 'budget', 'receiver', 'sender':
     _declare(_noun + '_free', None, c_void_p)
 
 
@@ -109,10 +119,10 @@ class _Object:
 
 
 class DmaBuf(_Object):
-    """Memory of /dev/accelmem, which the CPU cannot touch."""
+    """Memory of a kind: accelmem, udmabuf, heap, cuda:1 ... The CPU cannot touch all of them."""
 
-    def __init__(self, size):
-        super().__init__('dmabuf', 'accelmem', size)
+    def __init__(self, size, kind='accelmem'):
+        super().__init__('dmabuf', 'of_kind', kind.encode(), size)
 
     def __len__(self):
         return _lib.devmem_dmabuf_size(self._pointer)
@@ -150,6 +160,19 @@ class RxBinding(_Object):
                          len(queues), dmabuf._pointer)
 
 
+class Budget(_Object):
+    """How many bytes of a binding's memory receivers may keep from the NIC."""
+
+    def __init__(self, binding, limit):
+        super().__init__('budget', 'new', _lib.devmem_rx_binding_id(binding._pointer), limit)
+
+    def held(self):
+        return _lib.devmem_budget_held(self._pointer)
+
+    def refusals(self):
+        return _lib.devmem_budget_refusals(self._pointer)
+
+
 class TxBinding(_Object):
     """A dmabuf bound to an interface to send from."""
 
@@ -158,10 +181,13 @@ class TxBinding(_Object):
 
 
 class Receiver(_Object):
-    """Reads a TCP connection."""
+    """Reads a TCP connection; where receivers share budgets, each waits for its turn."""
 
-    def __init__(self, connection):
-        super().__init__('receiver', 'new', connection.fileno(), None)
+    def __init__(self, connection, budgets=()):
+        pointers = (c_void_p * len(budgets))(*(budget._pointer for budget in budgets))
+        options = _ReceiverOptions(size=ctypes.sizeof(_ReceiverOptions), budgets=pointers,
+                                   budget_count=len(budgets))
+        super().__init__('receiver', 'new', connection.fileno(), byref(options))
 
     def __iter__(self):
         """Each piece of the stream, in order. It is lent until the next one is asked for."""
@@ -169,7 +195,9 @@ class Receiver(_Object):
             got = _lib.devmem_receiver_receive(self._pointer, WAIT).contents
             if got.state == END:
                 return
-            if got.state not in (OK, WOULD_BLOCK):
+            if got.state == STARVED:
+                select.select([got.budget_fd], [], [])
+            elif got.state not in (OK, WOULD_BLOCK):
                 raise OSError(got.error, 'receive')
             yield from got.pieces[:got.count]
 

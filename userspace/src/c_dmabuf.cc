@@ -5,6 +5,7 @@
 
 #include "c_error.h"
 #include "c_options.h"
+#include "devmem/memory_kind.h"
 
 namespace {
 
@@ -53,6 +54,11 @@ int devmem_dmabuf_udmabuf(uint64_t size, devmem_dmabuf** dmabuf, devmem_error** 
 
 int devmem_dmabuf_accelmem(uint64_t size, devmem_dmabuf** dmabuf, devmem_error** error) {
     return guarded(error, [&] { *dmabuf = wrap(DmaBuf::accelmem(size)); });
+}
+
+int devmem_dmabuf_of_kind(const char* kind, uint64_t size, devmem_dmabuf** dmabuf,
+                          devmem_error** error) {
+    return guarded(error, [&] { *dmabuf = wrap(devmem::MemoryKind(kind).allocate(size)); });
 }
 
 int devmem_dmabuf_import(int fd, uint64_t size, const devmem_copy_engine* engine,

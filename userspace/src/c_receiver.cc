@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: MIT
-#include <cerrno>
-#include <new>
+#include "c_receiver.h"
 
+#include <memory>
+#include <new>
+#include <span>
+
+#include "c_budget.h"
 #include "c_error.h"
 #include "c_options.h"
-#include "devmem/receiver.h"
 #include "receiver_core.h"
-
-struct devmem_receiver {
-    devmem::Receiver receiver;
-    std::vector<devmem_piece> pieces;  // has room for all that one call can bring
-    devmem_received received;
-};
 
 struct devmem_frag {
     devmem::Frag frag;
@@ -33,7 +30,8 @@ devmem_state state_of(Receiver::State state) noexcept {
             return DEVMEM_END;
         case Receiver::State::reset:
             return DEVMEM_RESET;
-        case Receiver::State::starved:  // not without a Budget, which is for C++ alone
+        case Receiver::State::starved:
+            return DEVMEM_STARVED;
         case Receiver::State::failed:
             break;
     }
@@ -55,6 +53,9 @@ Receiver::Options options_of(const devmem_receiver_options* given) {
     if (known.host_bytes > 0) options.host_bytes = known.host_bytes;
     if (known.pieces > 0) options.pieces = known.pieces;
     if (known.flush_at > 0) options.flush_at = known.flush_at;
+    if (known.budgets)
+        for (const devmem_budget* budget : std::span(known.budgets, known.budget_count))
+            options.budgets.push_back(budget->budget);
     return options;
 }
 
@@ -77,8 +78,9 @@ const devmem_received* devmem_receiver_receive(devmem_receiver* receiver, unsign
     const auto got = receiver->receiver.receive(wait ? Receiver::Wait::yes : Receiver::Wait::no);
     receiver->pieces.clear();
     for (const Piece& piece : got.pieces) receiver->pieces.push_back(plain(piece));
-    receiver->received = {state_of(got.state), got.error.value(), receiver->pieces.data(),
-                          receiver->pieces.size(), got.bytes};
+    receiver->received = {
+        state_of(got.state),     got.error.value(), receiver->pieces.data(),
+        receiver->pieces.size(), got.bytes,         got.budget ? got.budget->fd() : -1};
     return &receiver->received;
 }
 
@@ -111,6 +113,10 @@ int devmem_receiver_flush(devmem_receiver* receiver) {
 
 size_t devmem_receiver_outstanding(const devmem_receiver* receiver) {
     return receiver->receiver.outstanding();
+}
+
+uint64_t devmem_receiver_held(const devmem_receiver* receiver, uint32_t binding) {
+    return receiver->receiver.held(binding);
 }
 
 int devmem_receiver_fd(const devmem_receiver* receiver) {

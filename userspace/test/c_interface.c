@@ -11,9 +11,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int failures;
@@ -122,6 +125,9 @@ static void dmabufs_refused(void) {
     check(fails(devmem_dmabuf_import(fd, 1, &half, &dmabuf, &error), &error, EINVAL, "size"));
     check(devmem_dmabuf_udmabuf(0, &dmabuf, NULL) < 0);
     check(devmem_dmabuf_accelmem(0, &dmabuf, NULL) < 0);
+    check(fails(devmem_dmabuf_of_kind("gpu", 4096, &dmabuf, &error), &error, EINVAL, "memory gpu"));
+    check(fails(devmem_dmabuf_of_kind("heap:nonesuch", 4096, &dmabuf, &error), &error, ENOENT,
+                "open /dev/dma_heap/nonesuch"));
     check(!dmabuf);
     close(fd);
 }
@@ -199,7 +205,7 @@ static void streams_refused(void) {
     struct later {
         struct devmem_receiver_options known;
         size_t unknown;
-    } later = {{sizeof(later), 0, 1, 0}, 0};
+    } later = {{.size = sizeof(later), .pieces = 1}, 0};
     struct devmem_sender_options early = {sizeof(size_t), 0, 0};
     struct devmem_error* error = NULL;
     struct devmem_sender* sender = NULL;
@@ -221,6 +227,64 @@ static void streams_refused(void) {
     early.in_flight = 0; /* of no concern to one that is so short */
     check(works(devmem_sender_new(fds[0], &early, &sender, &error), &error));
     devmem_sender_free(sender);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* What needs no device memory of a budget. */
+static void budgets(void) {
+    struct devmem_receiver_options options = {.size = sizeof(options), .budget_count = 2};
+    struct devmem_budget* both[2] = {NULL, NULL};
+    struct devmem_error* error = NULL;
+    struct devmem_receiver* receiver = NULL;
+    struct pollfd room = {.events = POLLIN};
+    int fds[2];
+    check(works(devmem_budget_new(1, 16 << 20, &both[0], &error), &error));
+    check(works(devmem_budget_new(2, UINT64_MAX, &both[1], &error), &error));
+    check(connect_pair(fds));
+    options.budgets = both;
+    check(works(devmem_receiver_new(fds[1], &options, &receiver, &error), &error));
+    if (!both[0] || !both[1] || !receiver) return;
+    room.fd = devmem_budget_fd(both[0]);
+    check(poll(&room, 1, 0) == 1);
+    check(send(fds[0], "hello", 5, 0) == 5);
+    check(receives(receiver, "hello"));
+    check(devmem_receiver_receive(receiver, 0)->budget_fd == -1);
+    check(devmem_receiver_held(receiver, 1) == 0);
+    check(devmem_budget_held(both[0]) == 0 && devmem_budget_refusals(both[0]) == 0);
+    devmem_budget_free(both[0]); /* the receiver has it still */
+    check(devmem_receiver_receive(receiver, 0)->state == DEVMEM_WOULD_BLOCK);
+    devmem_receiver_free(receiver);
+    devmem_budget_free(both[1]);
+    devmem_budget_free(NULL);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* Pieces in host memory become contiguous in a dmabuf. */
+static void gathers(void) {
+    char memory[100] = "";
+    struct devmem_dmabuf* to = over(memory, sizeof(memory), true);
+    const struct devmem_gather_source source = {7, to}; /* nothing comes from there */
+    struct devmem_error* error = NULL;
+    struct devmem_gather* gather = NULL;
+    struct devmem_receiver* receiver = NULL;
+    const struct devmem_received* got;
+    int fds[2];
+    check(works(devmem_gather_new(&source, 1, to, &gather, &error), &error));
+    devmem_dmabuf_free(to); /* the gather has it still */
+    check(connect_pair(fds));
+    check(devmem_receiver_new(fds[1], NULL, &receiver, NULL) == 0);
+    if (!gather || !receiver) return;
+    check(send(fds[0], "hello", 5, 0) == 5);
+    got = devmem_receiver_receive(receiver, DEVMEM_WAIT);
+    check(got->state == DEVMEM_OK && got->bytes == 5);
+    check(devmem_gather_pieces(gather, receiver, got->pieces, got->count, 96) == -EINVAL);
+    check(devmem_gather_pieces(gather, receiver, got->pieces, got->count, 95) == 0);
+    check(memcmp(memory + 95, "hello", 5) == 0);
+    devmem_receiver_free(receiver);
+    devmem_gather_free(gather);
+    devmem_gather_free(NULL);
     close(fds[0]);
     close(fds[1]);
 }
@@ -257,6 +321,35 @@ static void findings(void) {
           (devmem_findings_ready(found, DEVMEM_SEND) &&
            devmem_findings_ready(found, DEVMEM_RECEIVE)));
     devmem_findings_free(found);
+}
+
+/* One NIC was abandoned, as it seems: its journal makes no sense. */
+static void journals(void) {
+    char folder[] = "/tmp/devmem-journals.XXXXXX", file[64];
+    struct devmem_error* error = NULL;
+    struct devmem_restored* restored = NULL;
+    const struct devmem_restored_nic* nic;
+    FILE* journal;
+    check(works(devmem_restore_abandoned("/nonexistent/folder", &restored, &error), &error));
+    check(devmem_restored_count(restored) == 0 && !devmem_restored_get(restored, 0));
+    devmem_restored_free(restored);
+
+    check(mkdtemp(folder) != NULL);
+    snprintf(file, sizeof(file), "%s/1.journal", folder);
+    journal = fopen(file, "w");
+    check(journal && fputs("nonsense\n", journal) >= 0 && fclose(journal) == 0);
+    check(works(devmem_restore_abandoned(folder, &restored, &error), &error));
+    nic = devmem_restored_get(restored, 0);
+    check(devmem_restored_count(restored) == 1 && nic && !devmem_restored_get(restored, 1));
+    check(strcmp(nic->journal, file) == 0 && strcmp(nic->interface, "") == 0);
+    check(!nic->done[0] && nic->failed[0] && strstr(nic->failed[0], file) && !nic->failed[1]);
+    devmem_restored_free(restored);
+    devmem_restored_free(NULL);
+
+    check(unlink(file) == 0);
+    check(fails(devmem_restore_abandoned("/dev/null", &restored, &error), &error, ENOTDIR, ""));
+    snprintf(file, sizeof(file), "%s/lock", folder);
+    check(unlink(file) == 0 && rmdir(folder) == 0);
 }
 
 static void nic_refused(void) {
@@ -302,7 +395,7 @@ static void bind_queues(uint32_t ifindex, const uint32_t* queues, size_t count) 
     struct devmem_dmabuf* dmabuf = NULL;
     struct devmem_rx_binding *rx = NULL, *second = NULL;
     struct devmem_tx_binding* tx = NULL;
-    check(works(devmem_dmabuf_accelmem(1 << 20, &dmabuf, &error), &error));
+    check(works(devmem_dmabuf_of_kind("accelmem", 1 << 20, &dmabuf, &error), &error));
     if (!dmabuf) return;
     check(works(devmem_rx_binding_new(ifindex, queues, count, dmabuf, &rx, &error), &error));
     check(devmem_rx_binding_new(ifindex, queues, count, dmabuf, &second, &error) == -EEXIST);
@@ -314,6 +407,22 @@ static void bind_queues(uint32_t ifindex, const uint32_t* queues, size_t count) 
     check(rx && devmem_rx_binding_id(rx) > 0 && !second);
     devmem_tx_binding_free(tx);
     devmem_rx_binding_free(rx);
+}
+
+/* A program has ended without putting the NIC back. */
+static void abandon(uint32_t ifindex) {
+    struct devmem_nic_session* session = NULL;
+    struct devmem_restored* restored = NULL;
+    struct devmem_error* error = NULL;
+    const struct devmem_restored_nic* nic;
+    int status = -1;
+    const pid_t child = fork();
+    if (child == 0) _exit(devmem_nic_session_new(ifindex, NULL, &session, NULL) < 0);
+    check(waitpid(child, &status, 0) == child && status == 0);
+    check(works(devmem_restore_abandoned(NULL, &restored, &error), &error));
+    nic = devmem_restored_get(restored, 0);
+    check(nic && nic->interface[0] != '\0' && nic->done[0] && !nic->failed[0]);
+    devmem_restored_free(restored);
 }
 
 static void nic(const char* name) {
@@ -332,6 +441,7 @@ static void nic(const char* name) {
     bind_queues(ifindex, queues, 2);
     check(works(devmem_nic_session_restore(session, &error), &error));
     devmem_nic_session_free(session);
+    abandon(ifindex);
 }
 
 /* What only a kernel with device memory can give; c_receiver_test.cc has one. */
@@ -359,7 +469,10 @@ int main(int argc, char** argv) {
     streams();
     streams_refused();
     frags();
+    budgets();
+    gathers();
     findings();
+    journals();
     nic_refused();
     if (argc > 1) nic(argv[1]);
     return failures > 0;

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include <thread>
 
@@ -17,6 +18,7 @@ namespace {
 struct Freed {
     void operator()(devmem_receiver* receiver) const { devmem_receiver_free(receiver); }
     void operator()(devmem_frag* frag) const { devmem_frag_free(frag); }
+    void operator()(devmem_budget* budget) const { devmem_budget_free(budget); }
 };
 
 class CReceiverTest : public testing::Test {
@@ -100,7 +102,7 @@ TEST_F(CReceiverTest, AFragMayOutliveItsReceiver) {
 }
 
 TEST_F(CReceiverTest, OptionsAreTaken) {
-    const devmem_receiver_options options{sizeof(options), 1000, 2, 1};
+    const devmem_receiver_options options{sizeof(options), 1000, 2, 1, nullptr, 0};
     const auto receiver = make(&options);
     kernel_.queue.push_back({{}, {{0, 1500, 1}}});
     EXPECT_EQ(devmem_receiver_receive(receiver.get(), 0)->bytes, 1000U);
@@ -111,7 +113,7 @@ TEST_F(CReceiverTest, OptionsAreTaken) {
 }
 
 TEST_F(CReceiverTest, ManyPiecesNeedNoMemory) {
-    const devmem_receiver_options options{sizeof(options), 1 << 20, 1, 0};
+    const devmem_receiver_options options{sizeof(options), 1 << 20, 1, 0, nullptr, 0};
     const auto receiver = make(&options);
     test::FakePacket packet;
     for (std::uint32_t i = 0; i < 5000; ++i) packet.frags.push_back({i * 16, 16, 1});
@@ -138,6 +140,89 @@ TEST_F(CReceiverTest, AKernelThatTakesNothingBack) {
     EXPECT_EQ(devmem_receiver_give_back(receiver.get()), -ENOMEM);
     kernel_.return_error = 0;
     EXPECT_EQ(devmem_receiver_flush(receiver.get()), 0);
+}
+
+bool readable(int fd) {
+    pollfd entry{fd, POLLIN, 0};
+    return ::poll(&entry, 1, 0) == 1;
+}
+
+class CBudgetTest : public CReceiverTest {
+  protected:
+    static std::unique_ptr<devmem_budget, Freed> budget_of(std::uint64_t limit) {
+        devmem_budget* budget = nullptr;
+        EXPECT_EQ(devmem_budget_new(1, limit, &budget, nullptr), 0);
+        return std::unique_ptr<devmem_budget, Freed>(budget);
+    }
+
+    std::unique_ptr<devmem_receiver, Freed> make_with(const devmem_budget& budget) {
+        auto* const one = const_cast<devmem_budget*>(&budget);
+        const devmem_receiver_options options{sizeof(options), 0, 0, 0, &one, 1};
+        return make(&options);
+    }
+};
+
+TEST_F(CBudgetTest, StarvesUntilMemoryGoesBack) {
+    const auto budget = budget_of(2 * 4096);
+    const auto receiver = make_with(*budget);
+    for (std::uint64_t i = 0; i < 3; ++i) kernel_.queue.push_back({{}, {{i * 4096, 10, 1}}});
+    std::vector<std::unique_ptr<devmem_frag, Freed>> kept;
+    for (int i = 0; i < 2; ++i) {
+        const devmem_received* got = devmem_receiver_receive(receiver.get(), DEVMEM_WAIT);
+        ASSERT_EQ(got->state, DEVMEM_OK);
+        EXPECT_EQ(got->budget_fd, -1);
+        kept.emplace_back(devmem_receiver_take(receiver.get(), got->pieces));
+    }
+    EXPECT_EQ(devmem_budget_held(budget.get()), 2U * 4096);
+    EXPECT_EQ(devmem_receiver_held(receiver.get(), 1), 2U * 4096);
+    EXPECT_EQ(devmem_receiver_held(receiver.get(), 2), 0U);
+    EXPECT_TRUE(readable(devmem_budget_fd(budget.get())));
+
+    const devmem_received* got = devmem_receiver_receive(receiver.get(), DEVMEM_WAIT);
+    EXPECT_EQ(got->state, DEVMEM_STARVED);
+    EXPECT_EQ(got->count, 0U);
+    EXPECT_EQ(got->error, 0);
+    EXPECT_EQ(got->budget_fd, devmem_budget_fd(budget.get()));
+    EXPECT_FALSE(readable(got->budget_fd));
+    EXPECT_EQ(devmem_budget_refusals(budget.get()), 1U);
+    EXPECT_EQ(kernel_.queue.size(), 1U);
+
+    kept.clear();
+    EXPECT_TRUE(readable(got->budget_fd));
+    EXPECT_EQ(devmem_receiver_receive(receiver.get(), 0)->pieces[0].offset, 2U * 4096);
+}
+
+TEST_F(CBudgetTest, ReceiversShareIt) {
+    const auto budget = budget_of(4096);
+    const auto one = make_with(*budget), two = make_with(*budget);
+    kernel_.queue.push_back({{}, {{0, 10, 1}}});
+    EXPECT_EQ(devmem_receiver_receive(one.get(), 0)->state, DEVMEM_OK);
+    EXPECT_EQ(devmem_receiver_receive(two.get(), 0)->state, DEVMEM_STARVED);
+    EXPECT_EQ(devmem_receiver_give_back(one.get()), 0);
+    EXPECT_EQ(devmem_receiver_receive(two.get(), 0)->state, DEVMEM_WOULD_BLOCK);
+}
+
+TEST_F(CBudgetTest, WithoutALimitItOnlyCounts) {
+    const auto budget = budget_of(UINT64_MAX);
+    const auto receiver = make_with(*budget);
+    kernel_.queue.push_back({{}, {{4095, 2, 1}}});
+    EXPECT_EQ(devmem_receiver_receive(receiver.get(), 0)->state, DEVMEM_OK);
+    EXPECT_EQ(devmem_budget_held(budget.get()), 2U * 4096);
+    EXPECT_EQ(devmem_budget_refusals(budget.get()), 0U);
+}
+
+TEST_F(CBudgetTest, MayBeFreedBeforeItsReceiver) {
+    auto budget = budget_of(4096);
+    const auto receiver = make_with(*budget);
+    budget.reset();
+    kernel_.queue.push_back({{}, {{0, 10, 1}, {4096, 10, 1}}});
+    std::unique_ptr<devmem_frag, Freed> frag(
+        devmem_receiver_take(receiver.get(), devmem_receiver_receive(receiver.get(), 0)->pieces));
+    const devmem_received* got = devmem_receiver_receive(receiver.get(), 0);
+    EXPECT_EQ(got->state, DEVMEM_STARVED);
+    EXPECT_FALSE(readable(got->budget_fd));
+    frag.reset();
+    EXPECT_TRUE(readable(got->budget_fd));
 }
 
 }  // namespace

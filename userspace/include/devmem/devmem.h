@@ -93,6 +93,13 @@ DEVMEM_API int devmem_dmabuf_udmabuf(uint64_t size, struct devmem_dmabuf** dmabu
 DEVMEM_API int devmem_dmabuf_accelmem(uint64_t size, struct devmem_dmabuf** dmabuf,
                                       struct devmem_error** error);
 /*
+ * Memory of a kind by the name that a user gives it, rounded up as the kind wants it: "accelmem",
+ * "udmabuf", "heap" or "heap:NAME", "cuda" or "cuda:GPU", "rocm" or "rocm:GPU", where GPU is an
+ * ordinal or a PCI address. -EINVAL: there is no such kind, and the error's text names all.
+ */
+DEVMEM_API int devmem_dmabuf_of_kind(const char* kind, uint64_t size, struct devmem_dmabuf** dmabuf,
+                                     struct devmem_error** error);
+/*
  * A dmabuf that somebody else exported, size bytes of it. engine copies; it is read during the
  * call. NULL: the CPU does, and it fails if the exporter does not let it in.
  */
@@ -179,6 +186,33 @@ DEVMEM_API int devmem_nic_session_restore(struct devmem_nic_session* session,
 /* Puts all back; of an error only the journal is left, for another try. */
 DEVMEM_API void devmem_nic_session_free(struct devmem_nic_session* session);
 
+/* What was done about one NIC that a session had left as it needed it. */
+struct devmem_restored_nic {
+    const char* journal;       /* the file */
+    const char* interface;     /* its name then; "" if the journal makes no sense */
+    const char* const* done;   /* what was put back: "header split"; NULL ends the list */
+    const char* const* failed; /* what was not, and why, likewise; the journal stays */
+};
+
+/* What was done about all of them. Any thread may read it. */
+struct devmem_restored;
+
+/*
+ * Puts back what sessions have left that ended without doing so, in all NICs of the calling
+ * thread's network namespace. What live sessions use stays as it is. May be called at any time, in
+ * any thread, and again. journals: the folder that they named; NULL: /run/devmem. Needs
+ * CAP_NET_ADMIN. It fails if the folder can't be read; what was not put back is no failure of the
+ * call, so look for it.
+ */
+DEVMEM_API int devmem_restore_abandoned(const char* journals, struct devmem_restored** restored,
+                                        struct devmem_error** error);
+/* 0 if no session was abandoned. */
+DEVMEM_API size_t devmem_restored_count(const struct devmem_restored* restored);
+/* Lasts as long as restored; NULL if there are not so many. */
+DEVMEM_API const struct devmem_restored_nic* devmem_restored_get(
+    const struct devmem_restored* restored, size_t index);
+DEVMEM_API void devmem_restored_free(struct devmem_restored* restored);
+
 /*
  * A dmabuf bound to RX queues: what these receive over TCP lands in it. Bind a dmabuf once at a
  * time: the kernel takes all of it for free memory, also what an earlier binding has handed out.
@@ -216,6 +250,41 @@ DEVMEM_API uint32_t devmem_tx_binding_id(const struct devmem_tx_binding* binding
 /* Nothing more can be sent from it. What was sent before stays mapped, and leaves. */
 DEVMEM_API void devmem_tx_binding_free(struct devmem_tx_binding* binding);
 
+/*
+ * How much of a binding's memory receivers keep from the NIC, and how much of it they may. The NIC
+ * drops what it has no memory for; receivers that share a budget stop before that. Once they hold
+ * back as much as its limit, devmem_receiver_receive() answers DEVMEM_STARVED and reads nothing,
+ * and the peer waits. They go on when memory goes back.
+ *
+ * Whole pages are counted: a piece of one byte keeps its page. What lies unread in sockets is not
+ * counted, nor what the NIC's ring holds, so the dmabuf must be larger than the limit: by a page
+ * for each of the ring's descriptors, and by SO_RCVBUF for each connection.
+ *
+ * Any thread may use a budget, all of them at once.
+ */
+struct devmem_budget;
+
+/*
+ * binding: devmem_rx_binding_id(), or the devmem_piece::dmabuf_id of one that another program made.
+ * limit: bytes, of which at least a page is allowed; UINT64_MAX: none, it only counts.
+ */
+DEVMEM_API int devmem_budget_new(uint32_t binding, uint64_t limit, struct devmem_budget** budget,
+                                 struct devmem_error** error);
+/*
+ * Bytes held back: in pieces that are lent or taken, or on their way to the kernel. For as long as
+ * a receive lasts also what it may yet get.
+ */
+DEVMEM_API uint64_t devmem_budget_held(const struct devmem_budget* budget);
+/* How often a receive was answered DEVMEM_STARVED. */
+DEVMEM_API uint64_t devmem_budget_refusals(const struct devmem_budget* budget);
+/*
+ * For poll(): readable, unless a receive was refused and nothing has gone back since. So whoever
+ * was refused waits for this, and not for the socket. Still owned by the budget; never read it.
+ */
+DEVMEM_API int devmem_budget_fd(const struct devmem_budget* budget);
+/* Receivers and frags that need it go on with it. */
+DEVMEM_API void devmem_budget_free(struct devmem_budget* budget);
+
 /* What a call of the data path came to. */
 enum devmem_state {
     DEVMEM_OK = 0,          /* received: there are pieces; sent: all, or the first bytes of it */
@@ -223,7 +292,8 @@ enum devmem_state {
     DEVMEM_END = 2,         /* received: the peer has sent everything */
     DEVMEM_RESET = 3,       /* the connection is broken */
     DEVMEM_NO_MEMORY = 4,   /* sent: too many sends in flight, complete some first */
-    DEVMEM_FAILED = 5       /* see error */
+    DEVMEM_FAILED = 5,      /* see error */
+    DEVMEM_STARVED = 6 /* received: nothing was read, for a budget is used up: give some back */
 };
 
 /* Flags of the data path. */
@@ -253,7 +323,8 @@ struct devmem_received {
     int error;
     const struct devmem_piece* pieces; /* in stream order */
     size_t count;
-    size_t bytes; /* sum of the pieces */
+    size_t bytes;  /* sum of the pieces */
+    int budget_fd; /* for DEVMEM_STARVED: devmem_budget_fd() of that budget; else -1 */
 };
 
 /*
@@ -268,14 +339,21 @@ struct devmem_receiver_options {
     size_t host_bytes; /* most bytes of a call, also of those in a dmabuf; 0: 1 MiB */
     size_t pieces;     /* most pieces of a call, at first; 0: 1024 */
     size_t flush_at;   /* freed frags gather to this many before they go back; 0: 64 */
+    /*
+     * At most one for each binding whose memory may come on this socket, in any order; NULL: none.
+     * Read during the call. With any, a call reads at most what half of the room left can hold, and
+     * DEVMEM_WAIT heeds no SO_RCVTIMEO.
+     */
+    struct devmem_budget* const* budgets;
+    size_t budget_count;
 };
 
 /* options may be NULL. -EBADF: socket is none. */
 DEVMEM_API int devmem_receiver_new(int socket, const struct devmem_receiver_options* options,
                                    struct devmem_receiver** receiver, struct devmem_error** error);
 /*
- * Gives back the previous pieces and reads what is there. flags: DEVMEM_WAIT. Never NULL; what it
- * points to lasts until the next call on this receiver.
+ * Gives back the previous pieces and reads what is there. flags: DEVMEM_WAIT; but DEVMEM_STARVED is
+ * answered at once. Never NULL; what it points to lasts until the next call on this receiver.
  */
 DEVMEM_API const struct devmem_received* devmem_receiver_receive(struct devmem_receiver* receiver,
                                                                  unsigned flags);
@@ -303,9 +381,43 @@ DEVMEM_API int devmem_receiver_give_back(struct devmem_receiver* receiver);
 DEVMEM_API int devmem_receiver_flush(struct devmem_receiver* receiver);
 /* Frags that the kernel has not got back: lent, taken, and freed but not flushed. */
 DEVMEM_API size_t devmem_receiver_outstanding(const struct devmem_receiver* receiver);
+/*
+ * Bytes of a binding's memory that they keep from the NIC, as its budget counts them; 0 for a
+ * binding without one.
+ */
+DEVMEM_API uint64_t devmem_receiver_held(const struct devmem_receiver* receiver, uint32_t binding);
 /* The receiver's descriptor of the socket, for poll(); still owned by it. */
 DEVMEM_API int devmem_receiver_fd(const struct devmem_receiver* receiver);
 DEVMEM_API void devmem_receiver_free(struct devmem_receiver* receiver);
+
+/*
+ * Makes what was received contiguous in another dmabuf, and gives the memory where it landed back.
+ */
+struct devmem_gather;
+
+/* Where pieces of a binding lie. */
+struct devmem_gather_source {
+    uint32_t dmabuf_id;                 /* devmem_rx_binding_id() */
+    const struct devmem_dmabuf* memory; /* what is bound */
+};
+
+/* One source for each binding whose memory may come; read during the call. */
+DEVMEM_API int devmem_gather_new(const struct devmem_gather_source* sources, size_t count,
+                                 const struct devmem_dmabuf* to, struct devmem_gather** gather,
+                                 struct devmem_error** error);
+/*
+ * Copies pieces one after the other to offset at, those in host memory too, and when that is
+ * complete gives them back, those taken excepted: their memory is the NIC's again when this returns
+ * 0. pieces: some or all of receiver's last receive, in any order; a part of one may be copied as a
+ * piece whose token is 0.
+ *
+ * 0 or a negative errno, and then nothing was given back: -EINVAL (a piece of no source, or too
+ * little room: nothing was copied), -ENOMEM (it allocates for more than 65537 pieces at once), or
+ * what the device said.
+ */
+DEVMEM_API int devmem_gather_pieces(struct devmem_gather* gather, struct devmem_receiver* receiver,
+                                    const struct devmem_piece* pieces, size_t count, uint64_t at);
+DEVMEM_API void devmem_gather_free(struct devmem_gather* gather);
 
 /* Some bytes of a dmabuf. */
 struct devmem_extent {

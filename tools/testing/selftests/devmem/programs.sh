@@ -5,7 +5,7 @@
 # shellcheck disable=SC2317 # functions called by name
 . "$(dirname "$0")/lib.sh"
 
-plan 31
+plan 32
 topology
 needs devmem ncdevmem example_gather example_receiver example_recv example_send ping python3 socat taskset
 [ -c /dev/accelmem ] || skip_all "no accelmem module"
@@ -62,6 +62,13 @@ is_not "and some of them in the dmabuf" 0 "$(grep -c "in dmabuf" "$tmp/out")"
 far recv.py dm0p 5201
 arrives "example recv.py: what a plain socket sends, exact" from_plain
 is_not "and some of it landed in the dmabuf" "" "$(grep -E '^[1-9][0-9]* bytes into the dmabuf' "$tmp/err")"
+
+if [ -c /dev/udmabuf ]; then
+	far recv.py dm0p 5201 udmabuf
+	arrives "example recv.py, into udmabuf: exact" from_plain
+else
+	skip "example recv.py, into udmabuf: exact" "no /dev/udmabuf"
+fi
 
 far example_receiver dm0p 5201
 from_plain <"$tmp/in"
