@@ -173,6 +173,7 @@ test_install() {
 	test_check "CMake finds it, for C and C++, shared and static" test_install_cmake "C;CXX"
 	test_check "CMake finds it, for C alone, shared and static" test_install_cmake C
 	test_check "pkg-config finds it, for C and C++, shared and static" test_install_pkgconfig
+	test_check "CMake and pkg-config find libdevmem-uring" test_install_uring
 	test_check "each call of the C interface is in a man page" test_install_pages
 }
 
@@ -209,6 +210,19 @@ test_install_pkgconfig() {
 	test_install_program "$INSTALLED/c_static" static
 	test_install_program "$INSTALLED/cxx_shared" shared
 	test_install_program "$INSTALLED/cxx_static" static
+}
+
+# It is an archive here, as the programs are linked.
+test_install_uring() {
+	local source=$LAB/userspace/test/install/uring folder=$INSTALLED/cmake-uring libraries flags
+	libraries=$(dirname "$(find "$INSTALLED/usr" -name libdevmem.so)")
+	cmake -S "$source" -B "$folder" -G Ninja -DCMAKE_PREFIX_PATH="$INSTALLED/usr"
+	cmake --build "$folder"
+	"$folder/cxx_uring"
+	export PKG_CONFIG_PATH=$libraries/pkgconfig LD_LIBRARY_PATH=$libraries
+	read -ra flags <<<"$(pkg-config --static --cflags --libs libdevmem-uring)"
+	g++ -std=c++20 -Wall -Werror "$source/program.cc" "${flags[@]}" -o "$INSTALLED/cxx_uring"
+	"$INSTALLED/cxx_uring"
 }
 
 # test_install_program PROGRAM KIND: it runs, with the library that it was compiled for.
