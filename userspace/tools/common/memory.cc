@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "memory.h"
 
+#include <stdexcept>
+
 #include "devmem/error.h"
 #include "devmem/memory_kind.h"
+#include "size.h"
 
 namespace {
 
@@ -14,18 +17,21 @@ std::string wrong_kind(const std::string& name) try {
     return error.what();
 }
 
+// What is wrong with a size; empty if nothing is, and then it is plain digits.
+std::string take_size(std::string& text) try {
+    text = std::to_string(parse_size(text));
+    return {};
+} catch (const std::invalid_argument& error) {
+    return error.what();
+}
+
 }  // namespace
 
 CLI::Option* add_size_option(CLI::App& app, const std::string& name, std::uint64_t& size,
                              const std::string& what) {
-    // CLI11 would take -1 for a very large number.
-    const auto positive = [](const std::string& text) {
-        const bool none = text == "0" || text.starts_with('-');
-        return std::string(none ? text + " is not above 0" : "");
-    };
+    // CLI11's own takes -1b for a very large number, and 2^64 for one less.
     return app.add_option(name, size, what)
-        ->check(CLI::Validator(positive, ""))
-        ->transform(CLI::AsSizeValue(false));
+        ->transform(CLI::Validator(take_size, "SIZE [K, M, G, ...]"));
 }
 
 void add_memory_options(CLI::App& app, MemoryOptions& options) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "arguments.h"
 
+#include <charconv>
+
 #include "devmem/error.h"
 #include "devmem/ip_address.h"
 
@@ -30,4 +32,17 @@ CLI::Validator is_address() {
                 }
             },
             "IP", "address"};
+}
+
+// CLI11's own ranges have nan in them.
+CLI::Validator is_seconds() {
+    return {[](const std::string& text) -> std::string {
+                double seconds = 0;
+                const char* const end = text.data() + text.size();
+                const auto [stop, error] = std::from_chars(text.data(), end, seconds);
+                if (error == std::errc() && stop == end && seconds >= 0.1 && seconds <= 86400)
+                    return {};
+                return "'" + text + "' is no number of seconds from 0.1 to 86400";
+            },
+            "FLOAT in [0.1 - 86400]", "seconds"};
 }

@@ -15,6 +15,8 @@ void add_queues(CLI::App& app, std::uint32_t& queues);
 
 /// Accepts IPv4 and IPv6 addresses.
 CLI::Validator is_address();
+/// From a tenth of a second to a day.
+CLI::Validator is_seconds();
 
 /// Opens a file that option names. Throws CLI::ValidationError.
 template <class File>

@@ -286,7 +286,7 @@ void add_bench(CLI::App& app, int& status) {
         command->add_option("--seconds", options->seconds, "send so long, in each round")
             ->needs(address)
             ->capture_default_str()
-            ->check(CLI::Range(0.1, 86400.0));
+            ->check(is_seconds());
     add_size_option(*command, "--bytes", options->bytes, "send so many in each round instead")
         ->needs(address)
         ->excludes(seconds);

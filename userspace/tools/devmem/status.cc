@@ -7,10 +7,12 @@
 
 #include <cmath>
 #include <ctime>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "arguments.h"
 #include "command.h"
 #include "snapshot.h"
 #include "table.h"
@@ -211,10 +213,10 @@ void add_status(CLI::App& app, int& status) {
         command->add_option("--watch", options->watch, "again every so many seconds (1)")
             ->expected(0, 1)
             ->default_str("1")
-            ->check(CLI::Range(0.1, 86400.0));
+            ->check(is_seconds());
     command->add_option("--count", options->count, "end after so many times")
         ->needs(watch)
-        ->check(CLI::PositiveNumber);
+        ->check(CLI::Range(1, std::numeric_limits<int>::max()));
     command->add_flag("--json", options->json, "print JSON; with --watch a line each time");
     command->callback([options, &status] { status = status_of(*options); });
 }

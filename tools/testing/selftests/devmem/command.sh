@@ -336,8 +336,18 @@ says 2 "INTERFACE is required" recv
 for port in 0 65536 http -1; do
 	says 2 "PORT|following argument" recv dm0p $port
 done
-for bytes in 0 -1 5X "" 99999999999999G; do
-	says 2 "size" recv dm0p "--size=$bytes"
+for bytes in 0 0k -1 -1b " -1" +1 5X M 1.5M 0x10 "" 18446744073709551616 16E 99999999999999G; do
+	for verb in "recv dm0p --size" "send dm0p 10.9.0.1 --size" "bench dm0p --size" "bench dm0p 10.9.0.1 --bytes"; do
+		# shellcheck disable=SC2086 # words
+		says 2 "--(size|bytes): " $verb="$bytes"
+	done
+done
+for seconds in -1 0 nan inf 1s 1e9; do
+	says 2 "--seconds: " bench dm0p 10.9.0.1 "--seconds=$seconds"
+	says 2 "--watch: " status "--watch=$seconds"
+done
+for count in 0 -1 1.5 nan "" 18446744073709551617; do
+	says 2 "--count: " status --watch "--count=$count"
 done
 says 2 "memory.*gpu" recv dm0p -m gpu
 says 2 "queues" recv dm0p --queues 0

@@ -228,8 +228,8 @@ void describe(CLI::App& app, Options& o) {
         ->capture_default_str()
         ->check(CLI::Range(1, 4096));
     app.add_option("-v,--validate", o.validate, "byte i must be (i+1) % N; writes nothing out");
-    app.add_option("-z,--chunk", o.chunk,
-                   "send as pieces of so many bytes (default: as large as may be)");
+    add_size_option(app, "-z,--chunk", o.chunk,
+                    "send as pieces of so many bytes (default: as large as may be)");
     app.add_flag("-L,--no-linear", o.no_host_bytes, "fail if any byte comes by way of host memory");
     app.add_flag("-n,--no-config", o.leave_nic, "leave header split, RSS and steering as they are");
     add_memory_options(app, o.memory);
