@@ -202,9 +202,13 @@ int Receiver::fd() const noexcept {
     return core_->fd();
 }
 
+bool ReceiveCall::limited() const noexcept {
+    return receiver_.core_->limited();
+}
+
 // A call that waits in the kernel would keep what others of the budget could use.
 std::optional<Receiver::Result> ReceiveCall::kept() noexcept {
-    if (receiver_.core_->limited()) return failed(EOPNOTSUPP);
+    if (limited()) return failed(EOPNOTSUPP);
     return std::exchange(receiver_.kept_, {});
 }
 

@@ -2,6 +2,7 @@
 #include "devmem/uring.h"
 
 #include <cerrno>
+#include <utility>
 
 #include "uring_ring.h"
 
@@ -37,11 +38,16 @@ void UringWait::go_on() {
     if (over() || !begin()) coroutine_.resume();
 }
 
+// With budgets, over() makes the calls.
 bool UringReceive::begin() noexcept {
     if (!ring_.room(2)) {
         result_ = {
             Receiver::State::failed, 0, {}, std::make_error_code(std::errc::no_buffer_space)};
         return false;
+    }
+    if (call_.limited()) {
+        ring_.readable(*this, fd_, std::exchange(nap_, true));
+        return true;
     }
     if (const auto tokens = call_.tokens(); !tokens.empty()) {
         if (ring_.returns_tokens())
@@ -54,6 +60,7 @@ bool UringReceive::begin() noexcept {
 }
 
 void UringReceive::answer(Part part, int result) noexcept {
+    if (call_.limited()) return;
     if (part != Part::tokens) {
         result_ = call_.finish(result);
         return;
@@ -61,6 +68,19 @@ void UringReceive::answer(Part part, int result) noexcept {
     if (result < 0) ring_.count_call();  // an ordinary call, then
     if (result == -EOPNOTSUPP || result == -EINVAL) ring_.cannot_return_tokens();
     call_.tokens_arrived(result);
+}
+
+bool UringRoom::begin() noexcept {
+    if (ring_.room(2)) {
+        ring_.readable(*this, fd_, false);
+        return true;
+    }
+    error_ = std::make_error_code(std::errc::no_buffer_space);
+    return false;
+}
+
+void UringRoom::answer(Part /*part*/, int result) noexcept {
+    if (result < 0) error_ = {-result, std::system_category()};
 }
 
 bool UringErrors::begin(UringRing& ring, UringWait& wait) noexcept {

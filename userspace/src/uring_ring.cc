@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "uring_ring.h"
 
+#include <poll.h>
+
 #include <array>
 #include <bit>
 #include <cerrno>
@@ -68,18 +70,32 @@ void UringRing::return_tokens(UringWait& wait, int fd, std::span<const std::byte
 }
 
 void UringRing::read_errors(UringWait& wait, int fd, msghdr& message, bool nap) noexcept {
-    io_uring_sqe* first = io_uring_get_sqe(&ring_);
     if (nap) {
-        io_uring_prep_timeout(first, &nap_, 0, 0);
-        first->flags |= IOSQE_IO_HARDLINK;  // time is up: an error, but not for what follows
+        this->nap(wait);
     } else {
+        io_uring_sqe* first = io_uring_get_sqe(&ring_);
         io_uring_prep_poll_add(first, fd, 0);
         first->flags |= IOSQE_IO_LINK;
+        begun(wait, first, Part::poll);
     }
-    begun(wait, first, Part::poll);
     io_uring_sqe* second = io_uring_get_sqe(&ring_);
     io_uring_prep_recvmsg(second, fd, &message, CompletionCall::flags | MSG_DONTWAIT);
     begun(wait, second, Part::errors);
+}
+
+void UringRing::readable(UringWait& wait, int fd, bool nap) noexcept {
+    if (nap) this->nap(wait);
+    io_uring_sqe* call = io_uring_get_sqe(&ring_);
+    io_uring_prep_poll_add(call, fd, POLLIN);
+    begun(wait, call, Part::call);
+}
+
+// Before the next call.
+void UringRing::nap(UringWait& wait) noexcept {
+    io_uring_sqe* call = io_uring_get_sqe(&ring_);
+    io_uring_prep_timeout(call, &nap_, 0, 0);
+    call->flags |= IOSQE_IO_HARDLINK;  // time is up: an error, but not for what follows
+    begun(wait, call, Part::poll);
 }
 
 std::error_code UringRing::enter(bool wait) noexcept {

@@ -26,13 +26,16 @@ class UringRing {
     /// not take what stands in the way.
     bool room(unsigned count) noexcept;
 
-    // Each of these needs room for one call, read_errors() for two. What they are given must stay
+    // Each of these needs room for one call, the last two for two. What they are given must stay
     // where it is until wait.answer().
     void recvmsg(UringWait& wait, int fd, msghdr& message) noexcept;
     void sendmsg(UringWait& wait, int fd, const SendCall& call) noexcept;
     void return_tokens(UringWait& wait, int fd, std::span<const std::byte> tokens) noexcept;
     /// Reads the error queue when poll() has something to report, or after a nap of 1 ms.
     void read_errors(UringWait& wait, int fd, msghdr& message, bool nap) noexcept;
+    /// Waits until a descriptor is readable, or has something else to report; naps first if told
+    /// to.
+    void readable(UringWait& wait, int fd, bool nap) noexcept;
 
     /// Whether return_tokens() works, as far as is known.
     [[nodiscard]] bool returns_tokens() const noexcept { return returns_tokens_; }
@@ -54,6 +57,7 @@ class UringRing {
 
   private:
     void begun(UringWait& wait, io_uring_sqe* call, Part part) noexcept;
+    void nap(UringWait& wait) noexcept;
     void answered(UringWait& wait, Part part, int result) noexcept;
     void reap() noexcept;
     static void unlink(UringWait& wait) noexcept;

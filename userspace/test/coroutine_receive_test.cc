@@ -98,6 +98,34 @@ TEST_F(CoroutineReceiveTest, ResetAndFailureAreStates) {
     }
 }
 
+TEST_F(CoroutineReceiveTest, WhoIsStarvedWaitsForRoom) {
+    const auto budget = std::make_shared<Budget>(1U, 4096);
+    Receiver receiver(Fd(), {.budgets = {budget}}), other(Fd(), {.budgets = {budget}});
+    arrive(10);
+    ASSERT_EQ(other.receive().state, State::data);
+    arrive(20);
+    kernel_.peer_closed = true;
+    const auto run_it = [&]() -> Task {
+        do {
+            last_ = co_await receive(receiver, loop_);
+            bytes_ += last_.bytes;
+            if (last_.state != State::starved) continue;
+            EXPECT_FALSE(co_await room(*last_.budget, loop_));
+        } while (last_.state != State::end);
+        EXPECT_FALSE(co_await room(*budget, loop_));  // there is some
+    };
+    const Task task = run_it();
+    ASSERT_EQ(loop_.waits.size(), 1U);
+    EXPECT_EQ(loop_.waits[0]->fd, budget->fd());
+    EXPECT_EQ(loop_.waits[0]->event, Event::readable);
+    loop_.happen(Event::readable);  // a false alarm
+    EXPECT_EQ(loop_.waits.size(), 1U);
+    EXPECT_FALSE(other.give_back());
+    loop_.happen(Event::readable);
+    EXPECT_TRUE(task.done());
+    EXPECT_EQ(bytes_, 20U);
+}
+
 TEST_F(CoroutineReceiveTest, ALoopThatCanNotWaitIsAFailure) {
     loop_.refusal = std::make_error_code(std::errc::not_enough_memory);
     Receiver receiver{Fd()};

@@ -6,18 +6,21 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include <chrono>
 #include <list>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "../examples/task.h"
+#include "receiver_core.h"
 #include "tcp_pair.h"
 
 namespace devmem {
 namespace {
 
 using State = Receiver::State;
+using namespace std::chrono_literals;
 
 std::byte stream_byte(std::uint64_t at) {
     return static_cast<std::byte>((at * 2654435761U) >> 13);
@@ -119,6 +122,117 @@ TEST_F(UringTest, TellsAnotherLoopThatItHasWork) {
     EXPECT_EQ(::poll(&entry, 1, 10'000), 1);
     EXPECT_FALSE(uring_->turn(Uring::Wait::no));
     EXPECT_EQ(text_, "abc");
+}
+
+// ---- with budgets -------------------------------------------------------------
+
+class UringBudgetTest : public UringTest {
+  protected:
+    // Takes all of the budget, as a receiver does while it reads.
+    ReceiverCore hog() { return {Fd(), 64, std::span(&budget_, 1)}; }
+
+    std::shared_ptr<Budget> budget_ = std::make_shared<Budget>(1, 4096);
+};
+
+TEST_F(UringBudgetTest, ReceivesToTheEndAndKeepsNothingMeanwhile) {
+    test::TcpPair pair;
+    Receiver receiver(std::move(pair.here), {.budgets = {budget_}});
+    const Task task = read(receiver);
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_FALSE(uring_->turn(Uring::Wait::no));
+        EXPECT_FALSE(task.done());
+        EXPECT_EQ(uring_->waiting(), 1U);
+        EXPECT_EQ(budget_->held(), 0U);
+    }
+    pair.say("abc");
+    EXPECT_FALSE(uring_->turn());
+    EXPECT_EQ(text_, "abc");
+    pair.say("def");
+    pair.there.close();
+    run();
+    EXPECT_TRUE(task.done());
+    EXPECT_EQ(text_, "abcdef");
+    EXPECT_EQ(last_.state, State::end);
+}
+
+TEST_F(UringBudgetTest, StarvesUntilThereIsRoom) {
+    test::TcpPair pair;
+    pair.say("abc");
+    pair.there.close();
+    ReceiverCore other = hog();
+    ASSERT_EQ(other.reserve(4096).lacking, nullptr);
+    Receiver receiver(std::move(pair.here), {.budgets = {budget_}});
+    int refused = 0;
+    const auto run_it = [&]() -> Task {
+        for (;;) {
+            const auto got = co_await receive(receiver, *uring_);
+            last_ = got;
+            if (got.state == State::starved) {
+                ++refused;
+                EXPECT_EQ(got.budget, budget_.get());
+                EXPECT_FALSE(co_await room(*got.budget, *uring_));
+                continue;
+            }
+            if (got.state != State::data) break;
+            text_.append(reinterpret_cast<const char*>(got.pieces[0].host.data()), got.bytes);
+        }
+    };
+    const Task task = run_it();
+    for (int i = 0; i < 3; ++i) EXPECT_FALSE(uring_->turn(Uring::Wait::no));
+    EXPECT_EQ(refused, 1);
+    EXPECT_EQ(text_, "");
+    EXPECT_EQ(uring_->waiting(), 1U);
+    other.minted({});
+    run();
+    EXPECT_TRUE(task.done());
+    EXPECT_EQ(text_, "abc");
+    EXPECT_EQ(refused, 1);
+    EXPECT_EQ(last_.state, State::end);
+}
+
+// A completion that nobody has read is reported again and again.
+TEST_F(UringBudgetTest, WhatASenderHasToHearDoesNotEndTheWait) {
+    test::TcpPair pair;
+    Sender sender(Fd::duplicate(pair.here.get()));
+    Receiver receiver(std::move(pair.here), {.budgets = {budget_}});
+    const std::vector<std::byte> bytes(4096);
+    iovec iov{const_cast<std::byte*>(bytes.data()), bytes.size()};
+    msghdr message{};
+    message.msg_iov = &iov;
+    message.msg_iovlen = 1;
+    ASSERT_EQ(::sendmsg(sender.fd(), &message, MSG_ZEROCOPY), 4096);
+    pollfd news{sender.fd(), 0, 0};
+    ASSERT_EQ(::poll(&news, 1, 10'000), 1);
+    const Task task = read(receiver);
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < 20; ++i) EXPECT_FALSE(uring_->turn());
+    EXPECT_FALSE(task.done());
+    EXPECT_GE(std::chrono::steady_clock::now() - start, 5ms);  // it naps
+    pair.say("abc");
+    pair.there.close();
+    run();
+    EXPECT_TRUE(task.done());
+    EXPECT_EQ(text_, "abc");
+}
+
+TEST_F(UringBudgetTest, DestroyedWhileTheyWait) {
+    test::TcpPair pair;
+    Receiver receiver(std::move(pair.here), {.budgets = {budget_}});
+    {
+        const Task task = read(receiver);
+        EXPECT_FALSE(uring_->turn(Uring::Wait::no));
+        ReceiverCore one = hog(), two = hog();
+        ASSERT_EQ(one.reserve(4096).lacking, nullptr);
+        ASSERT_NE(two.reserve(4096).lacking, nullptr);
+        const auto run_it = [&]() -> Task { co_await room(*budget_, *uring_); };
+        const Task second = run_it();
+        EXPECT_FALSE(uring_->turn(Uring::Wait::no));
+        EXPECT_EQ(uring_->waiting(), 2U);
+        one.minted({});
+    }
+    EXPECT_EQ(uring_->waiting(), 0U);
+    pair.say("abc");
+    EXPECT_EQ(read_now(receiver), "abc");
 }
 
 // ---- both ways, on more connections than the ring has entries ---------------

@@ -4,6 +4,7 @@
 //     const auto got = co_await receive(receiver, loop);
 //     const auto sent = co_await send(sender, binding.id(), extents, loop);
 //     const auto error = co_await completed(sender, sent.ticket, loop);
+//     const auto again = co_await room(*got.budget, loop);
 //
 // The loop is a Poller of yours, or a Uring (devmem/uring.h), and the coroutine of whatever type
 // you like. Nothing is allocated for a wait, and nothing throws. A call is tried first, and only
@@ -16,6 +17,8 @@
 // lost, and nothing was sent.
 #pragma once
 
+#include <poll.h>
+
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
@@ -23,6 +26,7 @@
 #include <span>
 #include <system_error>
 
+#include "devmem/budget.h"
 #include "devmem/poller.h"
 #include "devmem/receiver.h"
 #include "devmem/sender.h"
@@ -97,6 +101,26 @@ class ReceiveAttempt final : public Attempt {
     Receiver::Result result_;
 };
 
+/// See room().
+class RoomAttempt final : public Attempt {
+  public:
+    RoomAttempt(const Budget& budget, Poller& poller) noexcept : Attempt(poller), budget_(budget) {}
+
+    bool await_ready() noexcept { return attempt(); }
+    std::error_code await_resume() const noexcept { return error_; }
+
+  private:
+    bool attempt() noexcept override {
+        pollfd room{budget_.fd(), POLLIN, 0};
+        wait_for(room.fd, Event::readable);
+        return ::poll(&room, 1, 0) != 0;
+    }
+    void fail(std::error_code error) noexcept override { error_ = error; }
+
+    const Budget& budget_;
+    std::error_code error_;
+};
+
 /// See send().
 class SendAttempt final : public Attempt {
   public:
@@ -160,6 +184,12 @@ class CompletedAttempt final : public Attempt {
 /// co_await gives what Receiver::receive() does, but never would_block.
 [[nodiscard]] inline ReceiveAttempt receive(Receiver& receiver, Poller& loop) noexcept {
     return {receiver, loop};
+}
+
+/// co_await waits until a receive() that was refused, State::starved, may be tried again. An error
+/// is the loop's.
+[[nodiscard]] inline RoomAttempt room(const Budget& budget, Poller& loop) noexcept {
+    return {budget, loop};
 }
 
 /// co_await gives what Sender::send() does, but neither would_block nor no_memory: it waits for

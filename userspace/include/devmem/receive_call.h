@@ -30,7 +30,8 @@ namespace devmem {
 /// Nothing here throws; only finish() may allocate, to make room for more pieces.
 ///
 /// Not for a Receiver with budgets: kept() says EOPNOTSUPP of it, for a call that waits in the
-/// kernel would keep what others of the budget could use.
+/// kernel would keep what others of the budget could use. There the engine waits until the socket
+/// is readable, and has Receiver::receive() make the calls.
 class DEVMEM_API ReceiveCall {
   public:
     /// For recvmsg(): MSG_SOCK_DEVMEM.
@@ -39,6 +40,9 @@ class DEVMEM_API ReceiveCall {
     explicit ReceiveCall(Receiver& receiver) noexcept : receiver_(receiver) {}
     ReceiveCall(const ReceiveCall&) = delete;
     ReceiveCall& operator=(const ReceiveCall&) = delete;
+
+    /// Whether it is one with budgets.
+    [[nodiscard]] bool limited() const noexcept;
 
     /// What keep() has kept, or why not to go on; ask before tokens(), which gives its pieces back.
     std::optional<Receiver::Result> kept() noexcept;

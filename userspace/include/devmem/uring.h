@@ -5,6 +5,7 @@
 //     const auto got = co_await receive(receiver, uring);
 //     const auto sent = co_await send(sender, binding.id(), extents, uring);
 //     const auto error = co_await completed(sender, sent.ticket, uring);
+//     const auto again = co_await room(*got.budget, uring);
 //
 // Nothing is allocated for a wait. One coroutine at a time may wait for a Receiver, and one for a
 // Sender, which nobody else uses meanwhile. What is waited for, and extents or bytes to be sent,
@@ -26,6 +27,7 @@
 #include <span>
 #include <system_error>
 
+#include "devmem/budget.h"
 #include "devmem/receive_call.h"
 #include "devmem/receiver.h"
 #include "devmem/send_call.h"
@@ -41,7 +43,8 @@ class UringRing;
 ///     while (uring.waiting() > 0) uring.turn();
 ///
 /// Tokens go the same way where the kernel can do that (IORING_OP_URING_CMD with setsockopt(),
-/// since 6.7), else by one ordinary call for each connection and turn.
+/// since 6.7), else by one ordinary call for each connection and turn. A Receiver with budgets has
+/// only its waiting done here: a call that waits in the kernel would keep what others could use.
 ///
 /// Belongs to the thread that made it.
 class Uring {
@@ -116,13 +119,14 @@ class UringWait {
 class UringReceive final : public UringWait {
   public:
     UringReceive(Receiver& receiver, Uring& uring) noexcept
-        : UringWait(uring), fd_(receiver.fd()), call_(receiver) {}
+        : UringWait(uring), receiver_(receiver), fd_(receiver.fd()), call_(receiver) {}
     ~UringReceive() {
         stop();
         if (result_) call_.keep(*result_);
     }
 
     bool await_ready() noexcept {
+        if (call_.limited()) return over();
         result_ = call_.kept();
         return result_.has_value();
     }
@@ -136,12 +140,33 @@ class UringReceive final : public UringWait {
     bool begin() noexcept override;
     void answer(Part part, int result) noexcept override;
     bool over() noexcept override {
+        if (call_.limited()) result_ = receiver_.receive();
         return result_ && result_->state != Receiver::State::would_block;
     }
 
+    Receiver& receiver_;
     int fd_;
     ReceiveCall call_;
     std::optional<Receiver::Result> result_;
+    bool nap_ = false;  // something else was reported, which may go on for a while
+};
+
+/// See room().
+class UringRoom final : public UringWait {
+  public:
+    UringRoom(const Budget& budget, Uring& uring) noexcept : UringWait(uring), fd_(budget.fd()) {}
+    ~UringRoom() { stop(); }
+
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    [[nodiscard]] std::error_code await_resume() const noexcept { return error_; }
+
+  private:
+    bool begin() noexcept override;
+    void answer(Part part, int result) noexcept override;
+    bool over() noexcept override { return true; }
+
+    int fd_;
+    std::error_code error_;
 };
 
 /// Waits for news on the error queue and reads it: a part of what follows.
@@ -214,6 +239,12 @@ class UringCompleted final : public UringWait {
 /// co_await gives what Receiver::receive() does, but never would_block.
 [[nodiscard]] inline UringReceive receive(Receiver& receiver, Uring& uring) noexcept {
     return {receiver, uring};
+}
+
+/// co_await waits until a receive() that was refused, State::starved, may be tried again. An error
+/// is the Uring's.
+[[nodiscard]] inline UringRoom room(const Budget& budget, Uring& uring) noexcept {
+    return {budget, uring};
 }
 
 /// co_await gives what Sender::send() does, but neither would_block nor no_memory.
