@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,9 +11,9 @@ namespace {
 
 // Texts as a list that ends with NULL; they stay where they are.
 std::vector<const char*> list_of(const std::vector<std::string>& texts) {
-    std::vector<const char*> list;
-    for (const std::string& text : texts) list.push_back(text.c_str());
-    list.push_back(nullptr);
+    std::vector<const char*> list(texts.size() + 1);
+    std::ranges::transform(texts, list.begin(),
+                           [](const std::string& text) { return text.c_str(); });
     return list;
 }
 

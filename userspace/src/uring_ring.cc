@@ -22,7 +22,7 @@ constexpr __u32 setsockopt_command = 3;  // SOCKET_URING_OP_SETSOCKOPT, 6.7
 // What an answer comes back with; 0 is nobody's.
 std::uint64_t tag_of(const UringWait& wait, Part part) noexcept {
     static_assert(alignof(UringWait) > part_mask);
-    return std::bit_cast<std::uintptr_t>(&wait) | static_cast<std::uint64_t>(part);
+    return reinterpret_cast<std::uintptr_t>(&wait) | static_cast<std::uint64_t>(part);
 }
 
 }  // namespace
@@ -65,7 +65,7 @@ void UringRing::return_tokens(UringWait& wait, int fd, std::span<const std::byte
     call->cmd_op = setsockopt_command;
     call->addr = std::bit_cast<__u64>(std::array<__u32, 2>{SOL_SOCKET, SO_DEVMEM_DONTNEED});
     call->file_index = static_cast<__u32>(tokens.size());
-    call->addr3 = std::bit_cast<std::uintptr_t>(tokens.data());
+    call->addr3 = reinterpret_cast<std::uintptr_t>(tokens.data());
     begun(wait, call, Part::tokens);
 }
 

@@ -29,7 +29,7 @@ class UringRing {
     // Each of these needs room for one call, the last two for two. What they are given must stay
     // where it is until wait.answer().
     void recvmsg(UringWait& wait, int fd, msghdr& message) noexcept;
-    void sendmsg(UringWait& wait, int fd, const SendCall& call) noexcept;
+    void sendmsg(UringWait& wait, int fd, const SendCall& send) noexcept;
     void return_tokens(UringWait& wait, int fd, std::span<const std::byte> tokens) noexcept;
     /// Reads the error queue when poll() has something to report, or after a nap of 1 ms.
     void read_errors(UringWait& wait, int fd, msghdr& message, bool nap) noexcept;

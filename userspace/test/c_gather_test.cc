@@ -17,6 +17,7 @@ using Bytes = std::vector<std::byte>;
 
 struct Freed {
     void operator()(devmem_dmabuf* dmabuf) const { devmem_dmabuf_free(dmabuf); }
+    void operator()(devmem_frag* frag) const { devmem_frag_free(frag); }
     void operator()(devmem_gather* gather) const { devmem_gather_free(gather); }
     void operator()(devmem_receiver* receiver) const { devmem_receiver_free(receiver); }
 };
@@ -94,12 +95,12 @@ TEST_F(CGatherTest, AllKindsOfPiecesInOrderAndGivenBack) {
 TEST_F(CGatherTest, WhatIsTakenStays) {
     kernel_.queue.push_back({{}, {{0, 10, 1}, {20, 10, 1}}});
     const devmem_received* got = devmem_receiver_receive(receiver_.get(), 0);
-    devmem_frag* taken = devmem_receiver_take(receiver_.get(), &got->pieces[1]);
+    const std::unique_ptr<devmem_frag, Freed> taken(
+        devmem_receiver_take(receiver_.get(), &got->pieces[1]));
     ASSERT_TRUE(taken);
     EXPECT_EQ(gather(*got, 2, 0), 0);
     EXPECT_EQ(arrived(10, 10), Bytes(&first_[20], &first_[30]));
     EXPECT_EQ(kernel_.tokens, std::set{got->pieces[1].token});
-    devmem_frag_free(taken);
 }
 
 TEST_F(CGatherTest, APartOfAPieceKeepsItLent) {

@@ -116,7 +116,7 @@ TEST_F(CReceiverTest, ManyPiecesNeedNoMemory) {
     const devmem_receiver_options options{sizeof(options), 1 << 20, 1, 0, nullptr, 0};
     const auto receiver = make(&options);
     test::FakePacket packet;
-    for (std::uint32_t i = 0; i < 5000; ++i) packet.frags.push_back({i * 16, 16, 1});
+    for (std::uint64_t i = 0; i < 5000; ++i) packet.frags.push_back({i * 16, 16, 1});
     kernel_.queue.push_back(packet);
     std::uint64_t next = 0;
     const devmem_piece* first = nullptr;
@@ -163,7 +163,7 @@ class CBudgetTest : public CReceiverTest {
 };
 
 TEST_F(CBudgetTest, StarvesUntilMemoryGoesBack) {
-    const auto budget = budget_of(2 * 4096);
+    const auto budget = budget_of(8192);
     const auto receiver = make_with(*budget);
     for (std::uint64_t i = 0; i < 3; ++i) kernel_.queue.push_back({{}, {{i * 4096, 10, 1}}});
     std::vector<std::unique_ptr<devmem_frag, Freed>> kept;
