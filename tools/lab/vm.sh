@@ -17,12 +17,16 @@ lab_vm() {
 
 # vm_prepare: the kernel, the modules and the programs.
 vm_prepare() {
+	vm_prepare_kernel
+	build_guest_programs
+}
+
+vm_prepare_kernel() {
 	kernel "${OPT[kernel]}"
 	need "for the virtual machine" qemu-system-x86 qemu-system-common cpio xz-utils util-linux
 	need "for the guest, which runs this machine's programs" iproute2 ethtool iputils-ping iperf3 kmod procps \
 		socat tcpdump iptables nftables
 	build_modules
-	build_guest_programs
 }
 
 # vm CMD...: boots, runs CMD, returns its status, or 125 if the guest failed.
@@ -136,10 +140,21 @@ vm_serve() {
 # out, as a server ends with its first client.
 vm_listens() { awk -v path="$1" '$4 == "00010000" && $NF == path { found = 1 } END { exit !found }' /proc/net/unix; }
 
-# vm_accel: sets ACCEL and CLOCK. A /dev/kvm that opens may still not run a kernel (nested
+# Where instructions are counted, METER is QEMU's plugin with its arguments. QEMU takes each for a
+# nanosecond then, so that what happens depends on them alone; and the kernel does without what
+# depends on chance, or on the make of the CPU.
+METER=''
+
+# vm_accel: sets ACCEL, CPUS and CLOCK. A /dev/kvm that opens may still not run a kernel (nested
 # virtualization), so one is booted, once in each life of the host.
 vm_accel() {
 	local verdict
+	CPUS=2
+	if [[ $METER ]]; then
+		ACCEL=(-accel "tcg,thread=single" -icount "shift=0,sleep=off" -cpu "qemu64,+rdrand" -plugin "$METER")
+		CPUS=1 CLOCK="tsc_early_khz=1000000 tsc=reliable no_timer_check hpet=disable nokaslr mitigations=off"
+		return
+	fi
 	verdict=$CACHE/kvm-$(</proc/sys/kernel/random/boot_id)
 	if [[ ! -e $verdict ]]; then
 		rm -f "$CACHE"/kvm-*
@@ -179,7 +194,7 @@ vm_qemu() {
 	local command=(
 		qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
 		-M "q35,memory-backend=memory" -object "memory-backend-memfd,id=memory,size=2G,share=on" -m 2G
-		-smp 2 "${ACCEL[@]}" -kernel "$KERNEL_IMAGE" -initrd "$VM/cpio"
+		-smp "$CPUS" "${ACCEL[@]}" -kernel "$KERNEL_IMAGE" -initrd "$VM/cpio"
 		-append "console=ttyS0 panic=-1 panic_on_warn=1 oops=panic reboot=t cryptomgr.notests $PATIENCE $CLOCK"
 		-chardev "file,id=console,path=$VM/console" -serial chardev:console
 		-device virtio-serial-pci
