@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0
+// What a byte costs: one stream after the other, each with its middle marked for qemu/meter.c, and
+// a line of JSON. The lab's bench runs it, with a meter, and says whose the instructions were.
+//
+//     bench                    all cases' names
+//     bench FOLDER CASE...     FOLDER: where the meter looks for the kernel's symbols
+#include <fmt/core.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <new>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "../../../../userspace/examples/task.h"
+#include "bench_case.h"
+#include "bound.h"
+#include "devmem/error.h"
+#include "far_end.h"
+#include "mark.h"
+#include "process.h"
+#include "receive_way.h"
+#include "send_way.h"
+#include "tx_stream.h"
+#ifdef WITH_URING
+#include "devmem/uring.h"
+#endif
+
+namespace {
+
+constexpr std::uint64_t mebi = 1 << 20;
+constexpr std::uint64_t measured = 16 * mebi, rest = 4 * mebi;
+constexpr unsigned runs = 3;
+constexpr std::uint16_t port = 5201;
+
+// How segments come together is a matter of small causes: each run begins to count elsewhere.
+std::uint64_t warm_up(const Case& what, unsigned run) {
+    return 8 * mebi + std::uint64_t{run} * 1234567 + what.keep * what.mtu;
+}
+
+// The middle of a stream, seen from the end that is measured. Both processes have it.
+class Measurement {
+  public:
+    explicit Measurement(std::uint64_t begin) : next_(begin) {}
+
+    /// So much more has been received, or handed to TCP.
+    void count(std::size_t more, std::uint64_t more_frags = 0) {
+        total_ += more;
+        frags_ += more_frags;
+        if (done_ || total_ < next_) return;
+        if (!running_)
+            start();
+        else
+            stop();
+    }
+
+    std::uint64_t bytes = 0, frags = 0;
+    std::uint64_t clock = 0;  ///< ns; QEMU's own count of instructions, where it takes each for one
+
+  private:
+    static std::uint64_t now() {
+        timespec time{};
+        ::clock_gettime(CLOCK_MONOTONIC_RAW, &time);
+        return static_cast<std::uint64_t>(time.tv_sec) * 1000000000 +
+               static_cast<std::uint64_t>(time.tv_nsec);
+    }
+    void start() {
+        begin_ = total_;
+        next_ = total_ + measured;
+        frags_ = 0;
+        running_ = true;
+        clock_ = now();
+        make_mark<Mark::start>();
+    }
+    void stop() {
+        make_mark<Mark::stop>();
+        clock = now() - clock_;
+        bytes = total_ - begin_;
+        frags = frags_;
+        done_ = true;
+    }
+
+    std::uint64_t total_ = 0, frags_ = 0, begin_ = 0, next_, clock_ = 0;
+    bool running_ = false, done_ = false;
+};
+
+Measurement& shared_measurement(const Case& what, unsigned run) {
+    void* page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) throw_errno_of("mmap");
+    return *new (page) Measurement(warm_up(what, run));
+}
+
+// ---- the sender -------------------------------------------------------------
+
+struct Outgoing {
+    std::unique_ptr<SendWay> way;
+    std::uint64_t left;
+};
+
+void send_all(std::vector<Outgoing>& all, Measurement* measurement) {
+    const bool wait = all.size() == 1;
+    std::vector<pollfd> polls;
+    polls.reserve(all.size());
+    for (const Outgoing& out : all) polls.push_back({out.way->fd(), POLLOUT, 0});
+    for (std::size_t open = all.size(); open > 0;) {
+        if (!wait && ::poll(polls.data(), polls.size(), -1) < 0) throw_errno_of("poll");
+        for (std::size_t i = 0; i < all.size(); i++) {
+            if (polls[i].fd < 0 || (!wait && polls[i].revents == 0)) continue;
+            const std::size_t sent = all[i].way->write(all[i].left, wait);
+            if (measurement) measurement->count(sent);
+            all[i].left -= sent;
+            if (all[i].left > 0) continue;
+            polls[i].fd = -1;
+            open--;
+        }
+    }
+}
+
+void send(const Case& what, unsigned run, Measurement* measurement) {
+    const bool device = what.send != "host";
+    std::optional<devmem::DmaBuf> memory;
+    std::optional<devmem::TxBinding> binding;
+    if (device) memory.emplace(devmem::DmaBuf::accelmem(16 * mebi));
+    if (what.send == "library") binding.emplace(devmem::interface_index("dm0p"), *memory);
+    std::vector<Outgoing> all;
+    for (unsigned i = 0; i < what.connections; i++)
+        all.push_back({make_send_way(what.send, dial(Topology::v4_here, port),
+                                     {memory ? &*memory : nullptr, binding ? &*binding : nullptr}),
+                       (warm_up(what, run) + measured + rest) / what.connections});
+    make_mark<Mark::sender>();
+    send_all(all, measurement);
+    make_mark<Mark::nobody>();
+    for (const Outgoing& out : all) out.way->finish();
+}
+
+// ---- the receiver -----------------------------------------------------------
+
+using Ways = std::vector<std::unique_ptr<ReceiveWay>>;
+
+// False at the end.
+bool read_some(ReceiveWay& way, bool wait, Measurement* measurement) {
+    const std::uint64_t before = way.frags();
+    const ssize_t got = way.read(wait);
+    if (got > 0 && measurement)
+        measurement->count(static_cast<std::size_t>(got), way.frags() - before);
+    return got != 0;
+}
+
+void read_blocking(Ways& ways, Measurement* measurement) {
+    while (read_some(*ways.at(0), true, measurement)) {
+    }
+}
+
+void read_by_epoll(Ways& ways, Measurement* measurement) {
+    const devmem::Fd epoll(::epoll_create1(EPOLL_CLOEXEC));
+    for (std::size_t i = 0; i < ways.size(); i++) {
+        epoll_event event{};
+        event.events = EPOLLIN;
+        event.data.u64 = i;
+        if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, ways[i]->fd(), &event) < 0)
+            throw_errno_of("epoll_ctl");
+    }
+    for (std::size_t open = ways.size(); open > 0;) {
+        std::array<epoll_event, 64> events{};
+        const int ready = ::epoll_wait(epoll.get(), events.data(), events.size(), -1);
+        if (ready < 0 && errno != EINTR) throw_errno_of("epoll_wait");
+        for (int i = 0; i < ready; i++) {
+            ReceiveWay& way = *ways[events[static_cast<std::size_t>(i)].data.u64];
+            if (read_some(way, false, measurement)) {
+                way.rest();
+                continue;
+            }
+            ::epoll_ctl(epoll.get(), EPOLL_CTL_DEL, way.fd(), nullptr);
+            open--;
+        }
+    }
+}
+
+#ifdef WITH_URING
+Task read_one(ReceiveWay& way, devmem::Uring& uring, Measurement* measurement) {
+    using State = devmem::Receiver::State;
+    for (;;) {
+        const auto got = co_await devmem::receive(*way.receiver(), uring);
+        if (got.state == State::end) co_return;
+        if (got.state != State::data) throw std::system_error(got.error, "receive");
+        std::uint64_t frags = 0;
+        for (const devmem::Piece& piece : got.pieces) frags += piece.on_device();
+        measurement->count(got.bytes, frags);
+    }
+}
+
+void read_by_uring(Ways& ways, Measurement* measurement) {
+    devmem::Uring uring;
+    std::vector<Task> tasks;
+    for (auto& way : ways) tasks.push_back(read_one(*way, uring, measurement));
+    while (uring.waiting() > 0) uring.turn();
+    for (const Task& task : tasks) task.check();
+}
+#else
+void read_by_uring(Ways&, Measurement*) {
+    throw std::runtime_error("built without liburing");
+}
+#endif
+
+void read_all(const Case& what, Ways& ways, Measurement* measurement) {
+    if (what.loop == "blocking")
+        read_blocking(ways, measurement);
+    else if (what.loop == "epoll")
+        read_by_epoll(ways, measurement);
+    else
+        read_by_uring(ways, measurement);
+}
+
+void lock_memory() {
+    if (::mlockall(MCL_CURRENT | MCL_FUTURE) != 0) throw_errno_of("mlockall");
+}
+
+// A pair of NICs, and what the receiver's memory is.
+struct Stage {
+    explicit Stage(const Case& what) : pair(PairOptions{.mtu = what.mtu}) {
+        const std::vector<std::uint32_t> queues = {1};
+        const std::uint32_t ifindex = devmem::interface_index("dm0");
+        spread_over(ifindex, queues);
+        if (!uses_binding(what.receive)) return;
+        split.emplace(ifindex);
+        landing.emplace(devmem::DmaBuf::accelmem(32 * mebi + what.keep * 4096));
+        binding.emplace(ifindex, queues, *landing);
+    }
+
+    Topology pair;
+    devmem::DmaBuf memory = devmem::DmaBuf::accelmem(16 * mebi);
+    std::optional<devmem::HeaderSplit> split;
+    std::optional<devmem::DmaBuf> landing;
+    std::optional<devmem::RxBinding> binding;
+};
+
+void run(const Case& what, unsigned number) {
+    Measurement& measurement = shared_measurement(what, number);
+    const bool sends = what.send != "host";  // which end it is about
+    const Stage stage(what);
+    // What many connections have in flight is to be little against what is measured.
+    const Listener listener(port, what.connections > 1 ? 128 << 10 : 0);
+    Process sender(stage.pair.there_fd(), [&](int) {
+        lock_memory();
+        send(what, number, sends ? &measurement : nullptr);
+    });
+    lock_memory();
+    Ways ways;
+    while (ways.size() < what.connections)
+        ways.push_back(make_receive_way(
+            what.receive, listener.accept(),
+            {&stage.memory, stage.binding ? &*stage.binding : nullptr, what.keep}));
+    make_mark<Mark::receiver>();
+    read_all(what, ways, sends ? nullptr : &measurement);
+    make_mark<Mark::nobody>();
+    ways.clear();
+    if (sender.wait(60) != 0) throw std::runtime_error("the sender failed");
+    if (measurement.bytes == 0) throw std::runtime_error("too few bytes came");
+    fmt::print("{{\"case\":\"{}\",\"bytes\":{},\"frags\":{},\"clock\":{}}}\n", what.name,
+               measurement.bytes, measurement.frags, measurement.clock);
+}
+
+// What binding takes, and then what unbinding does: two measurements.
+void run_binding(const Case& what) {
+    const Topology pair;
+    const std::uint32_t ifindex = devmem::interface_index("dm0");
+    const devmem::HeaderSplit split(ifindex);
+    const auto memory = devmem::DmaBuf::accelmem(what.bind);
+    const std::vector<std::uint32_t> queues = {1};
+    lock_memory();
+    make_mark<Mark::receiver>();
+    make_mark<Mark::start>();
+    std::optional<devmem::RxBinding> binding(std::in_place, ifindex, queues, memory);
+    make_mark<Mark::stop>();
+    make_mark<Mark::receiver>();
+    make_mark<Mark::start>();
+    binding.reset();
+    make_mark<Mark::stop>();
+    for (const char* step : {"", "un"})
+        fmt::print("{{\"case\":\"{}{}\",\"bytes\":{}}}\n", step, what.name, what.bind);
+}
+
+// Each run in a process of its own, which takes the NICs with it.
+bool run_alone(const Case& what) {
+    if (const std::string why = why_no_sending(); what.send == "library" && !why.empty()) {
+        fmt::print("{{\"case\":\"{}\",\"impossible\":\"{}\"}}\n", what.name, why);
+        return true;
+    }
+    for (unsigned number = 0; number < runs; number++) {
+        Process process(-1, [&](int) {
+            if (what.bind)
+                run_binding(what);
+            else
+                run(what, number);
+        });
+        if (process.wait(600) != 0) return false;
+    }
+    return true;
+}
+
+// The meter reads them now, and translates the programs anew.
+void tell_symbols(const std::string& folder) {
+    std::filesystem::path file(folder);
+    std::ifstream from("/proc/kallsyms");
+    std::ofstream to(file / "symbols");
+    to << from.rdbuf();
+    to.close();
+    if (!to) throw std::runtime_error("no symbols");
+    make_mark<Mark::symbols>();
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc < 3) {
+        for (const Case& one : all_cases()) fmt::print("{}\n", one.name);
+        return 0;
+    }
+    try {
+        tell_symbols(argv[1]);
+        for (int i = 2; i < argc; i++)
+            if (!run_alone(case_named(argv[i])))
+                throw std::runtime_error(argv[i] + std::string(" failed"));
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "bench: {}\n", error.what());
+        return 1;
+    }
+    return 0;
+}
