@@ -7,6 +7,7 @@
  */
 
 #include <linux/dma-buf.h>
+#include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
@@ -17,6 +18,9 @@
 
 /* Most bytes between two looks at whether to give way, or give up. */
 #define ACCELMEM_STEP	((u64)SZ_1M)
+
+/* The same where bytes are __iomem: they take the way over the stack. */
+#define ACCELMEM_IO_STEP	((u64)256)
 
 static int accelmem_pause(void)
 {
@@ -54,15 +58,78 @@ static u64 accelmem_run_before(const struct accelmem_memory *memory, u64 end)
 	return end - accelmem_memory_chunk(memory, end - 1)->offset;
 }
 
+static bool accelmem_is_io(const struct accelmem_memory *memory)
+{
+	return memory->context->device->io;
+}
+
+static u64 accelmem_step(const struct accelmem_memory *dst,
+			 const struct accelmem_memory *src)
+{
+	return accelmem_is_io(dst) || accelmem_is_io(src) ? ACCELMEM_IO_STEP :
+							    ACCELMEM_STEP;
+}
+
+static void accelmem_read(const struct accelmem_memory *memory, void *to,
+			  const void *from, size_t len)
+{
+	if (accelmem_is_io(memory))
+		memcpy_fromio(to, (const void __iomem __force *)from, len);
+	else
+		memcpy(to, from, len);
+}
+
+static void accelmem_write(const struct accelmem_memory *memory, void *to,
+			   const void *from, size_t len)
+{
+	if (accelmem_is_io(memory))
+		memcpy_toio((void __iomem __force *)to, from, len);
+	else
+		memcpy(to, from, len);
+}
+
+/* At most accelmem_step() bytes, which may overlap. */
+static void accelmem_move_step(const struct accelmem_memory *dst, void *to,
+			       const struct accelmem_memory *src,
+			       const void *from, size_t len)
+{
+	u8 bytes[ACCELMEM_IO_STEP];
+
+	if (accelmem_step(dst, src) == ACCELMEM_STEP) {
+		memmove(to, from, len);
+		return;
+	}
+	accelmem_read(src, bytes, from, len);
+	accelmem_write(dst, to, bytes, len);
+}
+
+/* Returns how many bytes of @host can't be reached. */
+static size_t accelmem_copy_io(void *mem, void __user *host, size_t len,
+			       bool to_device)
+{
+	u8 bytes[ACCELMEM_IO_STEP];
+	size_t left;
+
+	if (!to_device) {
+		memcpy_fromio(bytes, (const void __iomem __force *)mem, len);
+		return __copy_to_user(host, bytes, len);
+	}
+	left = __copy_from_user(bytes, host, len);
+	memcpy_toio((void __iomem __force *)mem, bytes, len - left);
+	return left;
+}
+
 /* __copy_from_user() and not copy_from_user(), which zeroes what it can't
  * fill: a bad address must leave the rest of the memory as it was.
  */
-static int accelmem_copy_step(void *mem, void __user *host, size_t len,
-			      bool to_device)
+static int accelmem_copy_step(const struct accelmem_memory *memory, void *mem,
+			      void __user *host, size_t len, bool to_device)
 {
 	size_t left;
 
-	if (to_device)
+	if (accelmem_is_io(memory))
+		left = accelmem_copy_io(mem, host, len, to_device);
+	else if (to_device)
 		left = __copy_from_user(mem, host, len);
 	else
 		left = __copy_to_user(host, mem, len);
@@ -85,9 +152,9 @@ static int accelmem_copy_range(const struct accelmem_memory *memory,
 
 	while (left && !err) {
 		len = min3(left, accelmem_run_after(memory, offset),
-			   ACCELMEM_STEP);
-		err = accelmem_copy_step(accelmem_at(memory, offset), host, len,
-					 to_device);
+			   accelmem_step(memory, memory));
+		err = accelmem_copy_step(memory, accelmem_at(memory, offset),
+					 host, len, to_device);
 		offset += len;
 		host += len;
 		left -= len;
@@ -123,10 +190,11 @@ static int accelmem_move_up(const struct accelmem_memory *dst,
 
 	while (range.len && !err) {
 		len = min3(accelmem_run_after(dst, range.dst),
-			   accelmem_run_after(src, range.src), ACCELMEM_STEP);
+			   accelmem_run_after(src, range.src),
+			   accelmem_step(dst, src));
 		len = min(len, range.len);
-		memmove(accelmem_at(dst, range.dst),
-			accelmem_at(src, range.src), len);
+		accelmem_move_step(dst, accelmem_at(dst, range.dst),
+				   src, accelmem_at(src, range.src), len);
 		range.dst += len;
 		range.src += len;
 		range.len -= len;
@@ -146,11 +214,12 @@ static int accelmem_move_down(const struct accelmem_memory *dst,
 	while (range.len && !err) {
 		len = min3(accelmem_run_before(dst, range.dst + range.len),
 			   accelmem_run_before(src, range.src + range.len),
-			   ACCELMEM_STEP);
+			   accelmem_step(dst, src));
 		len = min(len, range.len);
 		range.len -= len;
-		memmove(accelmem_at(dst, range.dst + range.len),
-			accelmem_at(src, range.src + range.len), len);
+		accelmem_move_step(dst, accelmem_at(dst, range.dst + range.len),
+				   src, accelmem_at(src, range.src + range.len),
+				   len);
 		err = accelmem_pause();
 	}
 	return err;

@@ -7,19 +7,14 @@
 #include <linux/file.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
-#include <linux/swiotlb.h>
 #include <linux/uaccess.h>
 
 #include "accelmem.h"
 
-/* Would this device really reach the memory? Where the DMA layer puts bounce
- * buffers in between, bytes would go there and no further: nobody is going to
- * sync them.
- */
-static bool accelmem_device_reaches(struct device *dev)
+static const struct accelmem_backend *
+accelmem_backend(const struct accelmem_memory *memory)
 {
-	return dev->dma_mask && !dma_addressing_limited(dev) &&
-	       !is_swiotlb_force_bounce(dev);
+	return memory->context->device->backend;
 }
 
 /* An importer may unmap and detach after its device has been unregistered: a
@@ -29,7 +24,9 @@ static bool accelmem_device_reaches(struct device *dev)
 static int accelmem_attach(struct dma_buf *dmabuf,
 			   struct dma_buf_attachment *attachment)
 {
-	if (!accelmem_device_reaches(attachment->dev))
+	const struct accelmem_memory *memory = dmabuf->priv;
+
+	if (!accelmem_backend(memory)->reaches(memory, attachment->dev))
 		return -EOPNOTSUPP;
 	get_device(attachment->dev);
 	return 0;
@@ -72,16 +69,17 @@ static int accelmem_fill_sgt(struct sg_table *sgt,
 	for (chunk = memory->chunks; chunk < end; chunk++) {
 		for (done = 0; done < chunk->size; done += len) {
 			len = min_t(u64, chunk->size - done, entry_size);
-			sg_set_buf(sg, chunk->vaddr + done, len);
+			if (memory->context->device->io)
+				sg_set_page(sg, NULL, len, 0);
+			else
+				sg_set_buf(sg, chunk->vaddr + done, len);
 			sg = sg_next(sg);
 		}
 	}
 	return 0;
 }
 
-/* Chunks start at a page and are whole pages long, so the DMA entries are too.
- * The CPU's caches aren't synced, because no program can look through them.
- */
+/* Chunks start at a page and are whole pages long, so the DMA entries are too. */
 static struct sg_table *accelmem_map(struct dma_buf_attachment *attachment,
 				     enum dma_data_direction direction)
 {
@@ -98,7 +96,7 @@ static struct sg_table *accelmem_map(struct dma_buf_attachment *attachment,
 	if (err)
 		goto err_free;
 
-	err = dma_map_sgtable(dev, sgt, direction, DMA_ATTR_SKIP_CPU_SYNC);
+	err = accelmem_backend(memory)->map(memory, dev, sgt, direction);
 	if (err)
 		goto err_free_table;
 	return sgt;
@@ -114,8 +112,9 @@ static void accelmem_unmap(struct dma_buf_attachment *attachment,
 			   struct sg_table *sgt,
 			   enum dma_data_direction direction)
 {
-	dma_unmap_sgtable(attachment->dev, sgt, direction,
-			  DMA_ATTR_SKIP_CPU_SYNC);
+	const struct accelmem_memory *memory = attachment->dmabuf->priv;
+
+	accelmem_backend(memory)->unmap(attachment->dev, sgt, direction);
 	sg_free_table(sgt);
 	kfree(sgt);
 }
