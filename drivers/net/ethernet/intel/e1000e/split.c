@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: GPL-2.0
+/* TCP data split: headers go to host memory, payload to a page pool of its own,
+ * which may have device memory.
+ *
+ * The 82574 splits all that it can parse, UDP and ICMP too, whose payload the
+ * CPU must be able to read. But it has two receive rings, and RSS can be told
+ * to know nothing but TCP. So all TCP goes to ring 1, which is here, and all
+ * else (ARP, ICMP, UDP, IP fragments) to ring 0, which netdev.c goes on to look
+ * after. Both use packet split descriptors, as there is one format for both.
+ * To the network stack the two are one queue, served by one NAPI.
+ *
+ * Buffer 0 of a descriptor is large enough for any frame. What the hardware
+ * did not split is there as a whole, so payload buffers never hold headers.
+ */
+
+#include <linux/pm_runtime.h>
+#include <net/netdev_queues.h>
+#include <net/page_pool/helpers.h>
+
+#include "e1000.h"
+
+/* In front of the frame, so that a buffer can become an skb's head. */
+#define E1000_SPLIT_HEADROOM	(NET_SKB_PAD + NET_IP_ALIGN)
+
+/* A frame this short is copied, and its buffer used again. */
+#define E1000_SPLIT_COPY	256
+
+/* Every entry of the redirection table says ring 1. */
+#define E1000_SPLIT_RETA	0x80808080
+
+/* The buffers of a descriptor, none where they are yet to be allocated. */
+struct e1000_split_slot {
+	struct page *host;
+	netmem_ref payload[PS_PAGE_BUFFERS];
+};
+
+bool e1000e_split_possible(const struct e1000_adapter *adapter)
+{
+	return adapter->hw.mac.type == e1000_82574 && PAGE_SIZE <= 16384;
+}
+
+static struct page_pool *e1000e_split_pool(struct e1000_split *split,
+					   unsigned int order,
+					   unsigned int offset,
+					   unsigned int len, unsigned int flags)
+{
+	struct page_pool_params params = {
+		.flags = PP_FLAG_DMA_MAP | PP_FLAG_DMA_SYNC_DEV | flags,
+		.order = order,
+		.pool_size = split->count,
+		.nid = NUMA_NO_NODE,
+		.dev = &split->adapter->pdev->dev,
+		.dma_dir = DMA_FROM_DEVICE,
+		.offset = offset,
+		.max_len = len,
+		.netdev = split->adapter->netdev,
+		.queue_idx = 0,
+	};
+
+	return page_pool_create(&params);
+}
+
+static int e1000e_split_pools(struct e1000_split *split)
+{
+	unsigned int size = SKB_DATA_ALIGN(E1000_SPLIT_HEADROOM +
+					   split->host_size) +
+			    SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
+	struct page_pool *pool;
+
+	pool = e1000e_split_pool(split, get_order(size), E1000_SPLIT_HEADROOM,
+				 split->host_size, 0);
+	if (IS_ERR(pool))
+		return PTR_ERR(pool);
+	split->host = pool;
+
+	pool = e1000e_split_pool(split, 0, 0, PAGE_SIZE,
+				 PP_FLAG_ALLOW_UNREADABLE_NETMEM);
+	if (IS_ERR(pool))
+		return PTR_ERR(pool);
+	split->payload = pool;
+	return 0;
+}
+
+/* Makes a ring of @count descriptors that takes frames of that MTU. Buffers come
+ * when it is put to use.
+ */
+int e1000e_split_alloc(struct e1000_adapter *adapter, u16 count,
+		       unsigned int mtu, struct e1000_split *split)
+{
+	int err;
+
+	memset(split, 0, sizeof(*split));
+	split->adapter = adapter;
+	split->count = count;
+	split->pages = DIV_ROUND_UP(mtu, PAGE_SIZE);
+	split->host_size = ALIGN(mtu + VLAN_ETH_HLEN + ETH_FCS_LEN,
+				 1 << E1000_PSRCTL_BSIZE0_SHIFT);
+
+	split->desc = dma_alloc_coherent(&adapter->pdev->dev,
+					 count * sizeof(*split->desc),
+					 &split->dma, GFP_KERNEL);
+	split->slots = kvcalloc(count, sizeof(*split->slots), GFP_KERNEL);
+	err = split->desc && split->slots ? e1000e_split_pools(split) : -ENOMEM;
+	if (err)
+		e1000e_split_free(split);
+	return err;
+}
+
+/* Takes all buffers back. The hardware has no use for them any more. */
+static void e1000e_split_empty(struct e1000_split *split)
+{
+	struct e1000_split_slot *slot;
+	u16 i, j;
+
+	for (i = 0; split->slots && i < split->count; i++) {
+		slot = &split->slots[i];
+		if (slot->host)
+			page_pool_put_full_page(split->host, slot->host, false);
+		for (j = 0; j < split->pages; j++)
+			if (slot->payload[j])
+				page_pool_put_full_netmem(split->payload,
+							  slot->payload[j],
+							  false);
+		memset(slot, 0, sizeof(*slot));
+	}
+	if (split->desc)
+		memset(split->desc, 0, split->count * sizeof(*split->desc));
+	split->next_to_use = 0;
+	split->next_to_clean = 0;
+	split->discarding = false;
+}
+
+/* The pools live on until their last buffer has come back. */
+void e1000e_split_free(struct e1000_split *split)
+{
+	e1000e_split_empty(split);
+	if (split->payload)
+		page_pool_destroy(split->payload);
+	if (split->host)
+		page_pool_destroy(split->host);
+	kvfree(split->slots);
+	if (split->desc)
+		dma_free_coherent(&split->adapter->pdev->dev,
+				  split->count * sizeof(*split->desc),
+				  split->desc, split->dma);
+	memset(split, 0, sizeof(*split));
+}
+
+/* Gives the adapter, which is down, another ring, or none. */
+void e1000e_split_replace(struct e1000_adapter *adapter,
+			  struct e1000_split *split)
+{
+	e1000e_split_free(&adapter->split);
+	adapter->split = *split;
+	memset(split, 0, sizeof(*split));
+}
+
+/* All TCP to ring 1, and nothing else. */
+static void e1000e_split_steer(struct e1000_adapter *adapter)
+{
+	struct e1000_hw *hw = &adapter->hw;
+	u32 key[10];
+	int i;
+
+	netdev_rss_key_fill(key, sizeof(key));
+	for (i = 0; i < ARRAY_SIZE(key); i++)
+		ew32(RSSRK(i), key[i]);
+	for (i = 0; i < 32; i++)
+		ew32(RETA(i), E1000_SPLIT_RETA);
+	/* Without this the hardware does no RSS. */
+	ew32(RXCSUM, er32(RXCSUM) | E1000_RXCSUM_PCSD);
+	ew32(MRQC, E1000_MRQC_ENABLE_RSS_2Q | E1000_MRQC_RSS_FIELD_IPV4_TCP |
+	     E1000_MRQC_RSS_FIELD_IPV6_TCP | E1000_MRQC_RSS_FIELD_IPV6_TCP_EX);
+}
+
+/* While receives are off. */
+void e1000e_split_configure(struct e1000_adapter *adapter)
+{
+	struct e1000_split *split = &adapter->split;
+	struct e1000_hw *hw = &adapter->hw;
+
+	if (!split->desc)
+		return;
+	ew32(RDBAL(1), lower_32_bits(split->dma));
+	ew32(RDBAH(1), upper_32_bits(split->dma));
+	ew32(RDLEN(1), split->count * sizeof(*split->desc));
+	ew32(RDH(1), 0);
+	ew32(RDT(1), 0);
+	e1000e_split_steer(adapter);
+}
+
+/* Whatever the descriptor had before, the hardware has written over it. */
+static void e1000e_split_post(struct e1000_split *split, u16 i)
+{
+	const struct e1000_split_slot *slot = &split->slots[i];
+	union e1000_rx_desc_packet_split *desc = &split->desc[i];
+	dma_addr_t addr;
+	u16 j;
+
+	addr = page_pool_get_dma_addr(slot->host) + E1000_SPLIT_HEADROOM;
+	desc->read.buffer_addr[0] = cpu_to_le64(addr);
+	for (j = 0; j < split->pages; j++) {
+		addr = page_pool_get_dma_addr_netmem(slot->payload[j]);
+		desc->read.buffer_addr[j + 1] = cpu_to_le64(addr);
+	}
+	for (; j < PS_PAGE_BUFFERS; j++)
+		desc->read.buffer_addr[j + 1] = ~cpu_to_le64(0);
+}
+
+/* Returns false if a pool had nothing to give. */
+static bool e1000e_split_fill_slot(struct e1000_split *split, u16 i)
+{
+	struct e1000_split_slot *slot = &split->slots[i];
+	u16 j;
+
+	if (!slot->host)
+		slot->host = page_pool_dev_alloc_pages(split->host);
+	if (!slot->host)
+		return false;
+	for (j = 0; j < split->pages; j++) {
+		if (!slot->payload[j])
+			slot->payload[j] =
+				page_pool_dev_alloc_netmems(split->payload);
+		if (!slot->payload[j])
+			return false;
+	}
+	return true;
+}
+
+static u16 e1000e_split_posted(const struct e1000_split *split)
+{
+	return (split->next_to_use + split->count - split->next_to_clean) %
+	       split->count;
+}
+
+/* Device memory comes back from programs, without a word to the driver. Where
+ * so little is posted that no frame may come to have the ring filled, a timer
+ * does it.
+ */
+static void e1000e_split_retry(struct e1000_adapter *adapter)
+{
+	struct e1000_split *split = &adapter->split;
+
+	adapter->alloc_rx_buff_failed++;
+	if (e1000e_split_posted(split) <= split->count / 8 &&
+	    !test_bit(__E1000_DOWN, &adapter->state))
+		mod_timer(&adapter->split_timer, jiffies + 1);
+}
+
+static void e1000e_split_timer(struct timer_list *timer)
+{
+	struct e1000_adapter *adapter = from_timer(adapter, timer, split_timer);
+
+	if (!test_bit(__E1000_DOWN, &adapter->state))
+		napi_schedule(&adapter->napi);
+}
+
+void e1000e_split_init(struct e1000_adapter *adapter)
+{
+	timer_setup(&adapter->split_timer, e1000e_split_timer, 0);
+}
+
+/* In NAPI context, or before NAPI has the ring. */
+void e1000e_split_fill(struct e1000_adapter *adapter)
+{
+	struct e1000_split *split = &adapter->split;
+	struct e1000_hw *hw = &adapter->hw;
+	u16 i = split->next_to_use;
+	bool full = true;
+	u16 free;
+
+	if (!split->desc)
+		return;
+	free = split->count - 1 - e1000e_split_posted(split);
+	while (free-- && full) {
+		full = e1000e_split_fill_slot(split, i);
+		if (!full)
+			break;
+		e1000e_split_post(split, i);
+		i = (i + 1) % split->count;
+	}
+	if (i != split->next_to_use) {
+		split->next_to_use = i;
+		/* The descriptors first, then word of them. The hardware counts
+		 * in units of 16 bytes.
+		 */
+		wmb();
+		ew32(RDT(1), i << 1);
+	}
+	if (!full)
+		e1000e_split_retry(adapter);
+}
+
+/* The headers alone, or all of a short frame: the buffer stays where it is. */
+static struct sk_buff *e1000e_split_copy(struct e1000_adapter *adapter,
+					 struct page *page, u16 len)
+{
+	struct sk_buff *skb = napi_alloc_skb(&adapter->napi, len);
+
+	if (skb)
+		skb_put_data(skb, page_address(page) + E1000_SPLIT_HEADROOM,
+			     len);
+	return skb;
+}
+
+/* A frame that was not split: its buffer becomes the skb's head. */
+static struct sk_buff *e1000e_split_whole(struct e1000_split *split,
+					  struct e1000_split_slot *slot,
+					  u16 len)
+{
+	struct sk_buff *skb;
+
+	skb = napi_build_skb(page_address(slot->host),
+			     PAGE_SIZE << split->host->p.order);
+	if (!skb)
+		return NULL;
+	skb_reserve(skb, E1000_SPLIT_HEADROOM);
+	skb_put(skb, len);
+	slot->host = NULL;
+	return skb;
+}
+
+static void e1000e_split_add_payload(struct e1000_split *split,
+				     struct e1000_split_slot *slot,
+				     const __le16 *length, struct sk_buff *skb)
+{
+	u16 j, len;
+
+	for (j = 0; j < split->pages && length[j]; j++) {
+		len = le16_to_cpu(length[j]);
+		page_pool_dma_sync_netmem_for_cpu(split->payload,
+						  slot->payload[j], 0, len);
+		skb_add_rx_frag_netmem(skb, j, slot->payload[j], 0, len,
+				       PAGE_SIZE);
+		slot->payload[j] = 0;
+	}
+}
+
+/* Is the frame complete, intact, and where it should be? */
+static bool e1000e_split_good(struct e1000_adapter *adapter,
+			      const union e1000_rx_desc_packet_split *desc,
+			      u32 staterr)
+{
+	struct e1000_split *split = &adapter->split;
+	bool discarding = split->discarding || !(staterr & E1000_RXD_STAT_EOP);
+
+	split->discarding = !(staterr & E1000_RXD_STAT_EOP);
+	if (discarding || (staterr & E1000_RXDEXT_ERR_FRAME_ERR_MASK))
+		return false;
+	if (desc->wb.middle.length0 &&
+	    (!desc->wb.upper.length[0] ||
+	     desc->wb.upper.header_status &
+	     cpu_to_le16(E1000_RXDPS_HDRSTAT_HDRSP)))
+		return true;
+	/* Headers among the payload, or nowhere: that can't be, as buffer 0 has
+	 * room for the frame. Nobody could tell what the bytes are.
+	 */
+	adapter->rx_split_misplaced++;
+	return false;
+}
+
+static void e1000e_split_receive(struct e1000_adapter *adapter, u16 i,
+				 u32 staterr)
+{
+	struct e1000_split *split = &adapter->split;
+	const union e1000_rx_desc_packet_split *desc = &split->desc[i];
+	struct e1000_split_slot *slot = &split->slots[i];
+	u16 len = le16_to_cpu(desc->wb.middle.length0);
+	struct sk_buff *skb;
+
+	if (!e1000e_split_good(adapter, desc, staterr))
+		return;
+	page_pool_dma_sync_for_cpu(split->host, slot->host, 0, len);
+	if (desc->wb.upper.length[0] || len <= E1000_SPLIT_COPY)
+		skb = e1000e_split_copy(adapter, slot->host, len);
+	else
+		skb = e1000e_split_whole(split, slot, len);
+	if (!skb) {
+		adapter->alloc_rx_buff_failed++;
+		return;
+	}
+	if (desc->wb.upper.length[0])
+		adapter->rx_hdr_split++;
+	e1000e_split_add_payload(split, slot, desc->wb.upper.length, skb);
+	skb_mark_for_recycle(skb);
+
+	adapter->total_rx_bytes += skb->len;
+	adapter->total_rx_packets++;
+	e1000_rx_checksum(adapter, staterr, skb);
+	if (adapter->netdev->features & NETIF_F_RXHASH)
+		skb_set_hash(skb, le32_to_cpu(desc->wb.lower.hi_dword.rss),
+			     PKT_HASH_TYPE_L4);
+	e1000_receive_skb(adapter, adapter->netdev, skb, staterr,
+			  desc->wb.middle.vlan);
+}
+
+/* Returns how many frames there were. */
+int e1000e_split_poll(struct e1000_adapter *adapter, int budget)
+{
+	struct e1000_split *split = &adapter->split;
+	union e1000_rx_desc_packet_split *desc;
+	int work = 0;
+	u32 staterr;
+
+	/* Without a budget this is netpoll, maybe in hard interrupt context:
+	 * pools can't be used there.
+	 */
+	if (!split->desc || budget <= 0)
+		return 0;
+	while (work < budget) {
+		desc = &split->desc[split->next_to_clean];
+		staterr = le32_to_cpu(desc->wb.middle.status_error);
+		if (!(staterr & E1000_RXD_STAT_DD))
+			break;
+		dma_rmb();	/* the rest of the descriptor after DD */
+		e1000e_split_receive(adapter, split->next_to_clean, staterr);
+		desc->wb.middle.status_error &= cpu_to_le32(~0xFF);
+		split->next_to_clean = (split->next_to_clean + 1) %
+				       split->count;
+		work++;
+	}
+	e1000e_split_fill(adapter);
+	return work;
+}
+
+/* Once __E1000_DOWN is set, and before the last poll is waited for: no timer
+ * starts one after this.
+ */
+void e1000e_split_quiesce(struct e1000_adapter *adapter)
+{
+	del_timer_sync(&adapter->split_timer);
+}
+
+/* TCP goes where all else goes, unless e1000e_split_configure() comes. */
+void e1000e_split_clean(struct e1000_adapter *adapter)
+{
+	struct e1000_hw *hw = &adapter->hw;
+
+	if (!adapter->split.desc)
+		return;
+	if (!pci_channel_offline(adapter->pdev)) {
+		ew32(MRQC, 0);
+		ew32(RDLEN(1), 0);
+	}
+	e1000e_split_empty(&adapter->split);
+}
+
+static int e1000e_queue_mem_alloc(struct net_device *dev, void *mem, int idx)
+{
+	struct e1000_adapter *adapter = netdev_priv(dev);
+
+	if (!adapter->rx_split)
+		return -EOPNOTSUPP;
+	return e1000e_split_alloc(adapter, adapter->rx_ring_count, dev->mtu,
+				  mem);
+}
+
+static void e1000e_queue_mem_free(struct net_device *dev, void *mem)
+{
+	e1000e_split_free(mem);
+}
+
+/* The 82574 must not have its receiver turned off without a reset
+ * (FLAG2_NO_DISABLE_RX), so all of the interface stops, as for a change of
+ * ring sizes. While it is suspended, or in error recovery, it is down already
+ * and comes up with the ring that it then has.
+ *
+ * Between stop and start, under RTNL all the while, nobody else resets it.
+ */
+static int e1000e_queue_stop(struct net_device *dev, void *mem, int idx)
+{
+	struct e1000_adapter *adapter = netdev_priv(dev);
+
+	pm_runtime_get_sync(dev->dev.parent);
+	while (test_and_set_bit(__E1000_RESETTING, &adapter->state))
+		usleep_range(1000, 1100);
+	if (netif_device_present(dev))
+		e1000e_down(adapter, true);
+	memcpy(mem, &adapter->split, sizeof(adapter->split));
+	memset(&adapter->split, 0, sizeof(adapter->split));
+	return 0;
+}
+
+static int e1000e_queue_start(struct net_device *dev, void *mem, int idx)
+{
+	struct e1000_adapter *adapter = netdev_priv(dev);
+
+	e1000e_split_replace(adapter, mem);
+	if (netif_device_present(dev))
+		e1000e_up(adapter);
+	clear_bit(__E1000_RESETTING, &adapter->state);
+	pm_runtime_put_sync(dev->dev.parent);
+	return 0;
+}
+
+const struct netdev_queue_mgmt_ops e1000e_queue_mgmt_ops = {
+	.ndo_queue_mem_size = sizeof(struct e1000_split),
+	.ndo_queue_mem_alloc = e1000e_queue_mem_alloc,
+	.ndo_queue_mem_free = e1000e_queue_mem_free,
+	.ndo_queue_start = e1000e_queue_start,
+	.ndo_queue_stop = e1000e_queue_stop,
+};
