@@ -74,7 +74,11 @@ DmaBuf DmaBuf::udmabuf(std::uint64_t size) {
 }
 
 DmaBuf DmaBuf::accelmem(std::uint64_t size) {
-    Fd device = open_device(ACCELMEM_DEVICE);
+    return accelmem(size, 0);
+}
+
+DmaBuf DmaBuf::accelmem(std::uint64_t size, unsigned int number) {
+    Fd device = open_device(ACCELMEM_DEVICE + (number ? std::to_string(number) : ""));
     accelmem_alloc request{};
     request.size = size;
     if (::ioctl(device.get(), ACCELMEM_IOC_ALLOC, &request) < 0)

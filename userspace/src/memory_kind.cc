@@ -19,8 +19,15 @@ Gpu gpu_of(const std::string& which) {
     return gpu;
 }
 
-DmaBuf make_accelmem(std::uint64_t size, const std::string& /*which*/) {
-    return DmaBuf::accelmem(size);
+DmaBuf make_accelmem(std::uint64_t size, const std::string& which) {
+    if (which.empty()) return DmaBuf::accelmem(size);
+    unsigned int device = 0;
+    const char* end = which.data() + which.size();
+    const auto [stop, error] = std::from_chars(which.data(), end, device);
+    if (stop != end || error != std::errc())
+        throw Error(std::make_error_code(std::errc::invalid_argument), "memory accelmem:" + which,
+                    "what stands after the colon is the number in /dev/accelmem1");
+    return DmaBuf::accelmem(size, device);
 }
 
 DmaBuf make_udmabuf(std::uint64_t size, const std::string& /*which*/) {
@@ -46,7 +53,7 @@ struct Kind {
 };
 
 constexpr Kind kinds[] = {
-    {"accelmem", false, make_accelmem}, {"udmabuf", false, make_udmabuf}, {"heap", true, make_heap},
+    {"accelmem", true, make_accelmem}, {"udmabuf", false, make_udmabuf}, {"heap", true, make_heap},
     {"cuda", true, make_cuda},          {"rocm", true, make_rocm},
 };
 

@@ -38,6 +38,8 @@ class DEVMEM_API DmaBuf {
 
     /// Memory of /dev/accelmem, which the CPU cannot touch; size is rounded up to whole pages.
     static DmaBuf accelmem(std::uint64_t size);
+    /// Memory of /dev/accelmem1, with another number for each PCI device that has some: its BAR.
+    static DmaBuf accelmem(std::uint64_t size, unsigned int number);
 
     /// Host memory of one of the kernel's heaps, /dev/dma_heap/NAME; size is rounded up to whole
     /// pages.

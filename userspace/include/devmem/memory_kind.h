@@ -12,14 +12,14 @@ namespace devmem {
 
 /// A kind of memory by the name that a user gives it, for the --memory option of a program:
 ///
-///     accelmem  udmabuf  heap  heap:NAME  cuda  cuda:1  cuda:0000:3b:00.0  rocm  rocm:...
+///     accelmem  accelmem:1  udmabuf  heap  heap:NAME  cuda  cuda:1  cuda:0000:3b:00.0  rocm  ...
 ///
-/// heap is heap:system, cuda is cuda:0: after the colon stands a GPU's ordinal or PCI address.
+/// accelmem:1 is /dev/accelmem1, heap is heap:system, cuda is cuda:0: after the colon stands a GPU's ordinal or PCI address.
 class DEVMEM_API MemoryKind {
   public:
     /// All of them, to be shown to users.
     static constexpr std::string_view names =
-        "accelmem, udmabuf, heap[:NAME], cuda[:GPU] or rocm[:GPU]";
+        "accelmem[:N], udmabuf, heap[:NAME], cuda[:GPU] or rocm[:GPU]";
 
     /// Throws Error, which names all, if there is no such kind. Whether this machine has it shows
     /// in allocate().
