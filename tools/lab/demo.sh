@@ -3,8 +3,13 @@
 # The demonstration: devmem-demo is the program, demo-in-vm its stage.
 
 lab_demo() {
-	options "--kernel= --debug --file=" "$@"
+	options "--kernel= --debug --file= --nic= --iommu" "$@"
 	((${#ARGS[@]} == 0)) || misuse "demo: what is ${ARGS[0]}?"
+	if [[ ${OPT[nic]:-} ]]; then
+		nic_demo
+		return
+	fi
+	[[ ! ${OPT[iommu]:-} ]] || misuse "--iommu: dmnic has none, but --nic e1000e can"
 	local file=()
 	if [[ ${OPT[file]:-} ]]; then
 		[[ -r ${OPT[file]} ]] || die "cannot read ${OPT[file]}"

@@ -14,7 +14,7 @@ lab_test() {
 test_all() {
 	# DMA debugging gives up when an allocation of its own fails; what comes later is without it.
 	local last=$BUILD/$SELFTESTS/alloc_failure_test
-	local host=(static series unit abi install sanitized threads fuzz) guest=() programs=() name
+	local host=(static series unit abi install sanitized threads fuzz nic) guest=() programs=() name
 	local -A chosen=()
 	# What is on record is of 6.1.
 	[[ ${OPT[kernel]} != 6.1 || ${OPT[debug]:-} ]] || host+=(bench)
@@ -98,7 +98,7 @@ TEST_NUMBER=0
 
 test_static() {
 	cd "$LAB" || exit
-	test_check shellcheck shellcheck --external-sources --source-path=SCRIPTDIR --severity=warning lab patches/kernel-tree tools/lab/demo-in-vm \
+	test_check shellcheck shellcheck --external-sources --source-path=SCRIPTDIR --severity=warning lab patches/kernel-tree tools/lab/demo-in-vm tools/lab/nic-in-vm \
 		"$SELFTESTS"/*.sh "$SELFTESTS/qemu/run-tests" userspace/completion/*.bash .ci/run
 	test_check clang-format test_format
 	test_check "reStructuredText" test_rst

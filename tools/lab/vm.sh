@@ -187,20 +187,27 @@ vm_try_kvm() {
 	mv "$1.new" "$1"
 }
 
+# What a machine has besides what every one has: its memory as another file, more devices, and
+# words for its kernel.
+VM_MEMORY=memory-backend-memfd
+VM_DEVICES=()
+VM_APPEND=
+
 # A CPU that the host does not run for a while is not stuck.
 PATIENCE="rcupdate.rcu_cpu_stall_timeout=100 watchdog_thresh=50 workqueue.watchdog_thresh=100"
 
 vm_qemu() {
 	local command=(
 		qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
-		-M "q35,memory-backend=memory" -object "memory-backend-memfd,id=memory,size=2G,share=on" -m 2G
+		-M "q35,memory-backend=memory" -object "$VM_MEMORY,id=memory,size=2G,share=on" -m 2G
 		-smp "$CPUS" "${ACCEL[@]}" -kernel "$KERNEL_IMAGE" -initrd "$VM/cpio"
-		-append "console=ttyS0 panic=-1 panic_on_warn=1 oops=panic reboot=t cryptomgr.notests $PATIENCE $CLOCK"
+		-append "console=ttyS0 panic=-1 panic_on_warn=1 oops=panic reboot=t cryptomgr.notests $PATIENCE $CLOCK $VM_APPEND"
 		-chardev "file,id=console,path=$VM/console" -serial chardev:console
 		-device virtio-serial-pci
 		-chardev "file,id=status,path=$VM/status" -device "virtserialport,chardev=status,name=status"
 		-chardev "socket,id=host,path=$VM/host" -device "vhost-user-fs-pci,chardev=host,tag=host"
 	)
+	command+=("${VM_DEVICES[@]}")
 	[[ ! $share ]] ||
 		command+=(-chardev "socket,id=share,path=$VM/share" -device "vhost-user-fs-pci,chardev=share,tag=share")
 	[[ ! ${OPT[timeout]:-} ]] || command=(timeout --foreground "${OPT[timeout]}" "${command[@]}")

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# A NIC and device memory that QEMU emulates: its e1000e, which is Intel's 82574L, writes into the
+# BAR of its ivshmem-plain. The machine's RAM and the BAR are files here, so that somebody outside
+# can see what is in them: tools/lab/outside, which is the TCP peer as well. nic-in-vm is inside.
+
+# nic_run BYTES: moves that many bytes, in and out, with device memory TCP and without.
+nic_run() {
+	local folder outside status=0
+	folder=$(mktemp -d -p "$([[ -w /dev/shm ]] && echo /dev/shm || echo "${TMPDIR:-/tmp}")" devmem.XXXXXX)
+	# shellcheck disable=SC2064 # now: $folder is local
+	trap "rm -rf '$folder'" EXIT
+	nic_devices "$folder"
+	"$LAB/tools/lab/outside" --folder "$folder" --transfers 4 >"$folder/table" &
+	outside=$!
+	while [[ ! -e $folder/port && -d /proc/$outside ]]; do
+		sleep 0.1
+	done
+	(vm "$LAB/tools/lab/nic-in-vm" "$(<"$folder/port")" "$1") </dev/null || status=$?
+	if ((status)); then
+		kill "$outside" 2>/dev/null || :
+	fi
+	wait "$outside" || status=1
+	cat "$folder/table"
+	rm -rf "$folder"
+	return "$status"
+}
+
+# nic_devices FOLDER: what the next machine has.
+nic_devices() {
+	truncate -s 2G "$1/ram"
+	truncate -s 64M "$1/bar"
+	VM_MEMORY=memory-backend-file,mem-path=$1/ram
+	VM_DEVICES=(-object "memory-backend-file,id=bar,size=64M,share=on,mem-path=$1/bar"
+		-device ivshmem-plain,memdev=bar -netdev user,id=nic -device e1000e,netdev=nic)
+	if [[ ${OPT[iommu]:-} ]]; then
+		VM_DEVICES=(-device intel-iommu "${VM_DEVICES[@]}")
+		VM_APPEND=intel_iommu=on
+	fi
+}
+
+# The demonstration.
+nic_demo() {
+	[[ ${OPT[nic]} == e1000e ]] || misuse "--nic: there is e1000e, not ${OPT[nic]}"
+	[[ ${OPT[kernel]} != 6.12 ]] || misuse "--nic: the driver's patches are for 6.1"
+	[[ ! ${OPT[file]:-} ]] || misuse "--nic: what is sent is random, so that nobody else can have it"
+	need "for who looks from outside" python3
+	vm_prepare
+	nic_run $((16 << 20))
+}
+
+# The same as a test.
+test_nic() {
+	if [[ ${OPT[kernel]} == 6.12 ]]; then
+		printf 'ok 1 e1000e # SKIP the driver is patched in 6.1 alone\n'
+		return
+	fi
+	test_check "e1000e: payload goes to and comes from a BAR, and is never in RAM" nic_run $((2 << 20))
+	OPT[iommu]=yes
+	test_check "e1000e: the same behind an IOMMU" nic_run $((2 << 20))
+}
