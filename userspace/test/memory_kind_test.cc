@@ -15,8 +15,8 @@ namespace {
 using testing::HasSubstr;
 
 TEST(MemoryKindTest, NamesThatThereAre) {
-    for (const char* name : {"accelmem", "udmabuf", "heap", "heap:reserved", "cuda", "cuda:1",
-                             "cuda:0000:3b:00.0", "rocm", "rocm:0"})
+    for (const char* name : {"accelmem", "accelmem:1", "udmabuf", "heap", "heap:reserved", "cuda",
+                             "cuda:1", "cuda:0000:3b:00.0", "rocm", "rocm:0"})
         EXPECT_EQ(MemoryKind(name).name(), name);
 }
 

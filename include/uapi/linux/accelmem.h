@@ -6,6 +6,10 @@
  * out, and moves bytes itself by asking the copy engine, as it would with a
  * GPU's memcpy calls.
  *
+ * /dev/accelmem is memory of the host. /dev/accelmem1 and on are the BARs of PCI
+ * devices, each a device of its own, with the same requests; the copy engine
+ * moves bytes between all of them.
+ *
  * Every structure has a fixed size and the same layout for 32 and 64 bit
  * programs. @flags and @reserved fields are room to grow: they must be 0, and
  * the call fails with EINVAL if they are not. Any call fails with EFAULT when
