@@ -16,6 +16,7 @@ nic_run() {
 	while [[ ! -e $folder/port && -d /proc/$outside ]]; do
 		sleep 0.1
 	done
+	[[ -e $folder/port ]] || return 1
 	(vm "$LAB/tools/lab/nic-in-vm" "$(<"$folder/port")" "$1") </dev/null || status=$?
 	if ((status)); then
 		kill "$outside" 2>/dev/null || :
