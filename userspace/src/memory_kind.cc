@@ -54,7 +54,7 @@ struct Kind {
 
 constexpr Kind kinds[] = {
     {"accelmem", true, make_accelmem}, {"udmabuf", false, make_udmabuf}, {"heap", true, make_heap},
-    {"cuda", true, make_cuda},          {"rocm", true, make_rocm},
+    {"cuda", true, make_cuda},         {"rocm", true, make_rocm},
 };
 
 // A heap is a name in a folder, and no way out of it.

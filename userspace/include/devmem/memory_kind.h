@@ -14,7 +14,8 @@ namespace devmem {
 ///
 ///     accelmem  accelmem:1  udmabuf  heap  heap:NAME  cuda  cuda:1  cuda:0000:3b:00.0  rocm  ...
 ///
-/// accelmem:1 is /dev/accelmem1, heap is heap:system, cuda is cuda:0: after the colon stands a GPU's ordinal or PCI address.
+/// accelmem:1 is /dev/accelmem1, heap is heap:system, cuda is cuda:0: after the colon stands a
+/// GPU's ordinal or PCI address.
 class DEVMEM_API MemoryKind {
   public:
     /// All of them, to be shown to users.
