@@ -33,7 +33,7 @@ struct accelmem_bar {
 	unsigned long *taken;	/* a bit for each page; guarded by @lock */
 	struct mutex lock;	/* finding room in @taken */
 	int id;
-	char name[16];
+	char name[24];
 };
 
 static struct accelmem_bar *
