@@ -35,7 +35,7 @@ nic_devices() {
 	VM_DEVICES=(-object "memory-backend-file,id=bar,size=64M,share=on,mem-path=$1/bar"
 		-device ivshmem-plain,memdev=bar -netdev user,id=nic -device e1000e,netdev=nic)
 	if [[ ${OPT[iommu]:-} ]]; then
-		VM_DEVICES=(-device intel-iommu "${VM_DEVICES[@]}")
+		VM_DEVICES=(-device intel-iommu,intremap=off "${VM_DEVICES[@]}")
 		VM_APPEND=intel_iommu=on
 	fi
 }
