@@ -7,7 +7,7 @@
 # nic_run BYTES: moves that many bytes, in and out, with device memory TCP and without.
 nic_run() {
 	local folder outside status=0
-	folder=$(mktemp -d -p "$([[ -w /dev/shm ]] && echo /dev/shm || echo "${TMPDIR:-/tmp}")" devmem.XXXXXX)
+	folder=$(mktemp -d -p "$(nic_room)" devmem.XXXXXX)
 	# shellcheck disable=SC2064 # now: $folder is local
 	trap "rm -rf '$folder'" EXIT
 	nic_devices "$folder"
@@ -25,6 +25,17 @@ nic_run() {
 	cat "$folder/table"
 	rm -rf "$folder"
 	return "$status"
+}
+
+# nic_room: a folder with room for all of the RAM, in this machine's RAM if that has it.
+nic_room() {
+	local free
+	free=$(df --output=avail /dev/shm 2>/dev/null | tail -n 1) || :
+	if [[ -w /dev/shm ]] && ((${free:-0} > 3 << 20)); then
+		echo /dev/shm
+	else
+		echo "${TMPDIR:-/tmp}"
+	fi
 }
 
 # nic_devices FOLDER: what the next machine has.
