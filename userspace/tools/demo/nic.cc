@@ -45,16 +45,19 @@ struct Options {
     bool send = false, host = false;
 };
 
+/// The NIC resets when its queue gets other memory. While its link comes back nobody is found
+/// there, which takes Linux 3 s to say.
 devmem::Fd connect_to(const Options& options) {
-    devmem::Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (!fd.is_open()) devmem::throw_errno("socket");
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(options.port);
     ::inet_pton(AF_INET, options.address.c_str(), &to.sin_addr);
-    if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof(to)) != 0)
-        devmem::throw_errno("connect " + options.address);
-    return fd;
+    for (int tries = 0;; tries++) {
+        devmem::Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        if (!fd.is_open()) devmem::throw_errno("socket");
+        if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof(to)) == 0) return fd;
+        if (errno != EHOSTUNREACH || tries == 20) devmem::throw_errno("connect " + options.address);
+    }
 }
 
 void write_all(int fd, std::span<const std::byte> bytes) {
