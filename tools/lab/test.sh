@@ -98,7 +98,8 @@ TEST_NUMBER=0
 
 test_static() {
 	cd "$LAB" || exit
-	test_check shellcheck shellcheck --external-sources --source-path=SCRIPTDIR --severity=warning lab patches/kernel-tree tools/lab/demo-in-vm tools/lab/nic-in-vm \
+	test_check shellcheck shellcheck --external-sources --source-path=SCRIPTDIR --severity=warning \
+		lab patches/build-matrix patches/kernel-tree tools/lab/demo-in-vm tools/lab/nic-in-vm \
 		"$SELFTESTS"/*.sh "$SELFTESTS/qemu/run-tests" userspace/completion/*.bash .ci/run
 	test_check clang-format test_format
 	test_check "reStructuredText" test_rst
