@@ -14,6 +14,9 @@
 
 #define ENTRIES		4
 
+/* Where addresses have more than 32 bits, this takes them; elsewhere it is 0 */
+#define FAR_AWAY	((dma_addr_t)1 << 16 << 16)
+
 struct devmem_tx_test {
 	struct net_devmem_tx_binding binding;
 	struct net_devmem_tx_binding other;
@@ -111,17 +114,17 @@ static void devmem_tx_joins(struct kunit *test)
 static void devmem_tx_splits(struct kunit *test)
 {
 	static const struct entry entries[] = {
-		{ 0x100000000, SZ_2G },
-		{ 0x100000000 + SZ_2G, SZ_1G + PAGE_SIZE },
+		{ FAR_AWAY, SZ_2G },
+		{ FAR_AWAY + SZ_2G, SZ_1G + PAGE_SIZE },
 	};
 	struct devmem_tx_test *t = test->priv;
 
 	KUNIT_ASSERT_EQ(test, 0, test_map(test, entries, 2));
 	KUNIT_ASSERT_EQ(test, 4, t->binding.area.num_niovs);
-	test_niov(test, 0, 0x100000000, SZ_1G);
-	test_niov(test, 1, 0x100000000 + SZ_1G, SZ_2G);
-	test_niov(test, 2, 0x100000000 + SZ_2G, 3ULL * SZ_1G);
-	test_niov(test, 3, 0x100000000 + 3ULL * SZ_1G,
+	test_niov(test, 0, FAR_AWAY, SZ_1G);
+	test_niov(test, 1, FAR_AWAY + SZ_1G, SZ_2G);
+	test_niov(test, 2, FAR_AWAY + SZ_2G, 3ULL * SZ_1G);
+	test_niov(test, 3, FAR_AWAY + 3ULL * SZ_1G,
 		  3ULL * SZ_1G + PAGE_SIZE);
 }
 
