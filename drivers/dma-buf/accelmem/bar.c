@@ -133,31 +133,35 @@ static void accelmem_bar_empty(struct accelmem_memory *memory)
 }
 
 /* PCI devices only, and where the kernel knows about peers, only those that
- * it says are some.
+ * it says are some. Once our own has gone, its addresses may be another's.
  */
 static bool accelmem_bar_reaches(const struct accelmem_memory *memory,
 				 struct device *dev)
 {
 	struct accelmem_bar *bar = accelmem_bar_of(memory);
 
-	if (!dev_is_pci(dev) || !dev->dma_mask)
+	if (!dev_is_pci(dev) || !dev->dma_mask || !pci_is_enabled(bar->pdev))
 		return false;
 	return !IS_ENABLED(CONFIG_PCI_P2PDMA) ||
 	       pci_p2pdma_distance(bar->pdev, dev, true) >= 0;
 }
 
-static void accelmem_bar_unmap(struct device *dev, struct sg_table *sgt,
-			       enum dma_data_direction direction)
+static void accelmem_bar_unmap_first(struct device *dev, struct sg_table *sgt,
+				     unsigned int count,
+				     enum dma_data_direction direction)
 {
 	struct scatterlist *sg;
 	int i;
 
-	for_each_sgtable_dma_sg(sgt, sg, i) {
-		if (!sg_dma_len(sg))
-			break;
+	for_each_sg(sgt->sgl, sg, count, i)
 		dma_unmap_resource(dev, sg_dma_address(sg), sg_dma_len(sg),
 				   direction, DMA_ATTR_SKIP_CPU_SYNC);
-	}
+}
+
+static void accelmem_bar_unmap(struct device *dev, struct sg_table *sgt,
+			       enum dma_data_direction direction)
+{
+	accelmem_bar_unmap_first(dev, sgt, sgt->nents, direction);
 }
 
 /* There are no pages, so entry by entry, and an IOMMU gets to see it. */
@@ -179,7 +183,7 @@ static int accelmem_bar_map(const struct accelmem_memory *memory,
 		addr = dma_map_resource(dev, bar->start + at, sg->length,
 					direction, DMA_ATTR_SKIP_CPU_SYNC);
 		if (dma_mapping_error(dev, addr)) {
-			accelmem_bar_unmap(dev, sgt, direction);
+			accelmem_bar_unmap_first(dev, sgt, i, direction);
 			return -EIO;
 		}
 		sg_dma_address(sg) = addr;
@@ -258,6 +262,8 @@ static int accelmem_bar_probe(struct pci_dev *pdev,
 	struct accelmem_bar *bar;
 	int err;
 
+	if (!(pci_resource_flags(pdev, ACCELMEM_BAR) & IORESOURCE_MEM))
+		return -ENODEV;
 	err = pci_enable_device_mem(pdev);
 	if (err)
 		return err;
@@ -283,9 +289,11 @@ err_disable:
 static void accelmem_bar_remove(struct pci_dev *pdev)
 {
 	struct accelmem_bar *bar = pci_get_drvdata(pdev);
+	int id = bar->id;
 
-	ida_free(&accelmem_bar_ids, bar->id);
+	/* This may be the last of it; the name is free for another after it. */
 	accelmem_device_unregister(&bar->device);
+	ida_free(&accelmem_bar_ids, id);
 	pci_release_region(pdev, ACCELMEM_BAR);
 	pci_disable_device(pdev);
 }
