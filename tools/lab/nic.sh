@@ -23,7 +23,6 @@ nic_run() {
 	fi
 	wait "$outside" || status=1
 	cat "$folder/table"
-	rm -rf "$folder"
 	return "$status"
 }
 
