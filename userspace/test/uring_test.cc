@@ -59,6 +59,19 @@ class UringTest : public testing::Test {
         return text;
     }
 
+    // What is said now wakes the task, and so does the end.
+    void expect_read_to_the_end(test::TcpPair& pair, const Task& task) {
+        pair.say("abc");
+        EXPECT_FALSE(uring_->turn());
+        EXPECT_EQ(text_, "abc");
+        pair.say("def");
+        pair.there.close();
+        run();
+        EXPECT_TRUE(task.done());
+        EXPECT_EQ(text_, "abcdef");
+        EXPECT_EQ(last_.state, State::end);
+    }
+
     std::optional<Uring> uring_;
     std::string text_;
     Receiver::Result last_;
@@ -76,15 +89,7 @@ TEST_F(UringTest, ReceivesToTheEnd) {
     EXPECT_FALSE(uring_->turn(Uring::Wait::no));
     EXPECT_FALSE(task.done());
     EXPECT_EQ(uring_->waiting(), 1U);
-    pair.say("abc");
-    EXPECT_FALSE(uring_->turn());
-    EXPECT_EQ(text_, "abc");
-    pair.say("def");
-    pair.there.close();
-    run();
-    EXPECT_TRUE(task.done());
-    EXPECT_EQ(text_, "abcdef");
-    EXPECT_EQ(last_.state, State::end);
+    expect_read_to_the_end(pair, task);
 }
 
 TEST_F(UringTest, ANonBlockingSocketIsWaitedForAsWell) {
@@ -144,15 +149,7 @@ TEST_F(UringBudgetTest, ReceivesToTheEndAndKeepsNothingMeanwhile) {
         EXPECT_EQ(uring_->waiting(), 1U);
         EXPECT_EQ(budget_->held(), 0U);
     }
-    pair.say("abc");
-    EXPECT_FALSE(uring_->turn());
-    EXPECT_EQ(text_, "abc");
-    pair.say("def");
-    pair.there.close();
-    run();
-    EXPECT_TRUE(task.done());
-    EXPECT_EQ(text_, "abcdef");
-    EXPECT_EQ(last_.state, State::end);
+    expect_read_to_the_end(pair, task);
 }
 
 TEST_F(UringBudgetTest, StarvesUntilThereIsRoom) {
