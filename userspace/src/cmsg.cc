@@ -21,8 +21,8 @@ struct Message {
 };
 
 // Takes the first control message off. A length that claims more than there is gets the rest of the
-// bytes; one that is smaller than its own header ends the walk.
-std::optional<Message> next_message(Bytes& rest) noexcept {
+// bytes; one that is smaller than its own header ends the walk. Inline: this is done for each frag.
+[[gnu::always_inline]] inline std::optional<Message> next_message(Bytes& rest) noexcept {
     cmsghdr header;
     if (rest.size() < sizeof(header)) return std::nullopt;
     std::memcpy(&header, rest.data(), sizeof(header));

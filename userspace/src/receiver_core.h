@@ -67,9 +67,11 @@ class ReceiverCore {
     // That is what the read brought.
     void minted(std::span<const Piece> pieces) noexcept {
         const std::lock_guard lock(mutex_);
+        minted_ += static_cast<std::uint64_t>(
+            std::ranges::count_if(pieces, [](const Piece& piece) { return piece.token != 0; }));
+        if (accounts_.empty()) return;
         for (const Piece& piece : pieces) {
             if (piece.token == 0) continue;
-            ++minted_;
             if (Account* account = account_of(piece.dmabuf_id)) account->fresh += held_by(piece);
         }
         settle_reserved();
@@ -99,7 +101,7 @@ class ReceiverCore {
 
     std::error_code give_back(std::span<const Piece> pieces) noexcept {
         const std::lock_guard lock(mutex_);
-        for (const Piece& piece : pieces) add(piece);
+        add(pieces);
         return flush();
     }
 
@@ -108,7 +110,7 @@ class ReceiverCore {
     // return.
     std::span<const std::byte> leave(std::span<const Piece> pieces) noexcept {
         const std::lock_guard lock(mutex_);
-        for (const Piece& piece : pieces) add(piece);
+        add(pieces);
         if (leaving_.size() == 0) leaving_.take(batch_);
         away_ = leaving_.size() > 0;
         return leaving_.value();
@@ -175,6 +177,25 @@ class ReceiverCore {
         batch_.add(piece.token);
         Account* account = account_of(piece.dmabuf_id);
         if (account && batch_.lost() == lost) account->leaving += held_by(piece);
+    }
+
+    static bool follows(std::uint32_t token, std::uint32_t first, std::size_t count) noexcept {
+        return token - first == count && token > first;
+    }
+
+    // The tokens of one read mostly follow each other.
+    void add(std::span<const Piece> pieces) noexcept {
+        if (!accounts_.empty()) {
+            for (const Piece& piece : pieces) add(piece);
+            return;
+        }
+        for (std::size_t count = 1; !pieces.empty(); pieces = pieces.subspan(count), count = 1) {
+            const std::uint32_t first = pieces[0].token;
+            if (first == 0) continue;
+            while (count < pieces.size() && follows(pieces[count].token, first, count)) ++count;
+            if (batch_.full()) flush();
+            batch_.add_run(first, count);
+        }
     }
 
     // Which tokens the kernel has taken shows only when it has taken all.

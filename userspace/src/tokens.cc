@@ -27,6 +27,20 @@ void TokenBatch::add(std::uint32_t token) noexcept {
     ++tokens_;
 }
 
+void TokenBatch::add_run(std::uint32_t first, std::size_t count) noexcept {
+    while (count > 0) {
+        add(first++);
+        --count;
+        Range& last = ranges_[used_ - 1];
+        if (last.start + last.count != first) continue;  // that one was lost
+        const std::size_t more = std::min(count, max_tokens - tokens_);
+        last.count += static_cast<std::uint32_t>(more);
+        tokens_ += more;
+        first += static_cast<std::uint32_t>(more);
+        count -= more;
+    }
+}
+
 // The kernel hands out the lowest free numbers, so neighbours come up one after the other; a
 // program that frees in reverse gets the other end.
 bool TokenBatch::join(std::uint32_t token) noexcept {

@@ -116,6 +116,28 @@ TEST_F(ReceiverTest, PiecesGoBackWithTheNextCall) {
     EXPECT_TRUE(kernel_.tokens.empty());
 }
 
+TEST_F(ReceiverTest, MorePiecesThanGoBackAtOnce) {
+    send(0, std::vector<std::uint32_t>(2500, 10));
+    Receiver receiver(Fd(), {.pieces = 2500});
+    ASSERT_EQ(receiver.receive().pieces.size(), 2500U);
+    EXPECT_FALSE(receiver.give_back());
+    EXPECT_EQ(kernel_.return_calls, 3U);
+    EXPECT_EQ(receiver.outstanding(), 0U);
+    EXPECT_TRUE(kernel_.tokens.empty());
+}
+
+TEST_F(ReceiverTest, PiecesGoBackBesideTakenOnes) {
+    send(0, std::vector<std::uint32_t>(30, 10));
+    Receiver receiver{Fd()};
+    const auto got = receiver.receive();
+    ASSERT_EQ(got.pieces.size(), 30U);
+    std::vector<Frag> kept;
+    for (std::size_t i = 0; i < 30; i += 3) kept.push_back(receiver.take(got.pieces[i]));
+    EXPECT_FALSE(receiver.give_back());
+    EXPECT_EQ(kernel_.tokens.size(), 10U);
+    for (Frag& frag : kept) EXPECT_TRUE(kernel_.tokens.contains(frag.release()));
+}
+
 TEST_F(ReceiverTest, TakenFragStays) {
     send(4, {100, 200});
     Receiver receiver{Fd()};

@@ -11,6 +11,8 @@
 
 namespace devmem {
 
+class ReceiverCore;
+
 /// Tokens on their way back to the kernel.
 ///
 /// A token is the right to give one frag's memory back to the NIC. It belongs to the socket that
@@ -76,6 +78,9 @@ class DEVMEM_API TokenBatch {
         std::uint32_t count;
     };
 
+    friend class ReceiverCore;
+    // add() of so many tokens that follow each other, for those who see them come so.
+    [[gnu::visibility("hidden")]] void add_run(std::uint32_t first, std::size_t count) noexcept;
     bool join(std::uint32_t token) noexcept;
     void drop_front(std::size_t tokens) noexcept;
 
