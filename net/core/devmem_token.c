@@ -16,9 +16,31 @@
 #include <net/sock.h>
 
 #include "devmem_token_priv.h"
+#include "page_pool_priv.h"
 
-/* Most niov runs given back with one taking of the lock. */
-#define DEVMEM_RETURN_BATCH	16
+/* Most niovs given back with one taking of the lock. */
+#define DEVMEM_RETURN_BATCH	32
+static_assert(DEVMEM_RETURN_BATCH >= DEVMEM_TOKEN_NIOVS_MAX);
+
+/**
+ * struct devmem_return - tokens on their way back
+ * @ranges: the numbers that are still to be looked at
+ * @num_ranges: how many ranges
+ * @done: of the first range, how many numbers have been looked at
+ * @budget: how many more may be
+ * @tokens: how many tokens were found
+ * @num_niovs: how many niovs are to be given back for them
+ * @niovs: which
+ */
+struct devmem_return {
+	const struct dmabuf_token *ranges;
+	unsigned int num_ranges;
+	u32 done;
+	u32 budget;
+	u32 tokens;
+	unsigned int num_niovs;
+	struct net_iov *niovs[DEVMEM_RETURN_BATCH];
+};
 
 static void devmem_token_put(const struct devmem_token *token)
 {
@@ -113,7 +135,7 @@ static struct devmem_token *devmem_tokens_next(struct devmem_tokens *tokens)
  * devmem_token_add - make a token
  * @sk: the socket; room has been reserved
  * @niov: the first of @count niovs that adjoin
- * @count: how many
+ * @count: how many, at most DEVMEM_TOKEN_NIOVS_MAX
  *
  * Takes a reference on each niov. The token is valid at once: whoever guesses
  * its number before he is told it returns it, and nothing worse.
@@ -138,27 +160,55 @@ u32 devmem_token_add(struct sock *sk, struct net_iov *niov, u32 count)
 	return number;
 }
 
-/* Moves at most @room tokens from *@range, looking at no more than *@budget
- * numbers, to @out. Returns how many.
+/* Takes tokens of the first range, as long as there is room for their niovs.
+ * Returns false if there is none for the next.
  */
-static u32 devmem_tokens_take(struct devmem_tokens *tokens,
-			      struct dmabuf_token *range, u32 *budget,
-			      struct devmem_token *out, u32 room)
+static bool devmem_tokens_take_range(struct devmem_tokens *tokens,
+				     struct devmem_return *ret)
 {
+	u32 number = ret->ranges->token_start + ret->done;
+	u32 left = min(ret->ranges->token_count - ret->done, ret->budget);
+	u32 end = number + left, mask = tokens->mask, taken = 0;
+	u32 n = ret->num_niovs, count;
 	struct devmem_token *slot;
-	u32 n = 0;
+	struct net_iov *niov;
 
-	for (; n < room && range->token_count && *budget; --*budget) {
-		slot = &tokens->slot[range->token_start & tokens->mask];
-		if (slot->token && slot->token == range->token_start) {
-			out[n++] = *slot;
-			slot->token = 0;
-		}
-		range->token_start++;
-		range->token_count--;
+	for (; number != end; number++) {
+		slot = &tokens->slot[number & mask];
+		if (slot->token != number || !number)
+			continue;
+		niov = slot->niov;
+		count = slot->count;
+		if (n + count > DEVMEM_RETURN_BATCH)
+			break;
+		while (count--)
+			ret->niovs[n++] = niov++;
+		slot->token = 0;
+		taken++;
 	}
-	WRITE_ONCE(tokens->used, tokens->used - n);
-	return n;
+	left -= end - number;
+	ret->done += left;
+	ret->budget -= left;
+	ret->tokens += taken;
+	ret->num_niovs = n;
+	WRITE_ONCE(tokens->used, tokens->used - taken);
+	return number == end;
+}
+
+/* Takes as many tokens as there is room for. Returns false if there are more. */
+static bool devmem_tokens_take(struct devmem_tokens *tokens,
+			       struct devmem_return *ret)
+{
+	while (ret->num_ranges && ret->budget) {
+		if (!devmem_tokens_take_range(tokens, ret))
+			return false;
+		if (ret->done != ret->ranges->token_count)
+			continue;
+		ret->ranges++;
+		ret->num_ranges--;
+		ret->done = 0;
+	}
+	return true;
 }
 
 /**
@@ -175,27 +225,27 @@ static u32 devmem_tokens_take(struct devmem_tokens *tokens,
 u32 devmem_tokens_return(struct sock *sk, const struct dmabuf_token *ranges,
 			 unsigned int n)
 {
-	struct devmem_token batch[DEVMEM_RETURN_BATCH];
-	u32 budget = DEVMEM_RETURN_MAX;
 	struct devmem_tokens *tokens;
-	struct dmabuf_token range;
-	u32 i, taken, all = 0;
+	struct devmem_return ret;
+	bool all = false;
 
 	/* Pairs with devmem_tokens_create(). */
 	tokens = smp_load_acquire(&sk->sk_devmem_tokens);
-	for (; tokens && n && budget; n--) {
-		range = *ranges++;
-		while (range.token_count && budget) {
-			spin_lock(&tokens->lock);
-			taken = devmem_tokens_take(tokens, &range, &budget,
-						   batch, ARRAY_SIZE(batch));
-			spin_unlock(&tokens->lock);
-			for (i = 0; i < taken; i++)
-				devmem_token_put(&batch[i]);
-			all += taken;
-		}
+	if (!tokens)
+		return 0;
+	ret.ranges = ranges;
+	ret.num_ranges = n;
+	ret.done = 0;
+	ret.budget = DEVMEM_RETURN_MAX;
+	ret.tokens = 0;
+	while (!all) {
+		ret.num_niovs = 0;
+		spin_lock(&tokens->lock);
+		all = devmem_tokens_take(tokens, &ret);
+		spin_unlock(&tokens->lock);
+		page_pool_return_skb_niovs(ret.niovs, ret.num_niovs);
 	}
-	return all;
+	return ret.tokens;
 }
 
 void devmem_tokens_destroy(struct sock *sk)

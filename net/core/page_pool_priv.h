@@ -7,6 +7,11 @@
 
 s32 page_pool_inflight(struct page_pool *pool, bool strict);
 
+/* page_pool_return_skb_niov() for each, with less locking: those of one pool are
+ * best next to each other. In any context but hard interrupts.
+ */
+void page_pool_return_skb_niovs(struct net_iov *const *niovs, unsigned int n);
+
 int page_pool_list(struct page_pool *pool);
 void page_pool_detached(struct page_pool *pool);
 void page_pool_unlist(struct page_pool *pool);

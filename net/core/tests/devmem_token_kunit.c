@@ -8,6 +8,7 @@
 #include <linux/slab.h>
 #include <linux/uio.h>
 #include <net/devmem_token.h>
+#include <net/page_pool/helpers.h>
 #include <net/sock.h>
 
 #include "../devmem_token_priv.h"
@@ -15,8 +16,10 @@
 #define NIOVS	8
 #define HELD	10	/* references that the test itself holds */
 
+/* The pool gets nothing back, as the test lets go of nothing. */
 struct token_test {
 	struct net_iov niovs[NIOVS];
+	struct page_pool *pool;
 	struct sock *sk;
 };
 
@@ -29,10 +32,14 @@ static int token_test_init(struct kunit *test)
 	if (!t)
 		return -ENOMEM;
 	t->sk = kunit_kzalloc(test, sizeof(*t->sk), GFP_KERNEL);
-	if (!t->sk)
+	t->pool = kunit_kzalloc(test, sizeof(*t->pool), GFP_KERNEL);
+	if (!t->sk || !t->pool)
 		return -ENOMEM;
-	for (i = 0; i < NIOVS; i++)
+	spin_lock_init(&t->pool->ring.producer_lock);
+	for (i = 0; i < NIOVS; i++) {
+		t->niovs[i].pp = t->pool;
 		atomic_long_set(&t->niovs[i].pp_ref_count, HELD);
+	}
 	devmem_tokens_init(t->sk);
 	test->priv = t;
 	return 0;

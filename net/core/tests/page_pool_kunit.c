@@ -363,6 +363,44 @@ static void refs_are_counted(struct kunit *test)
 	page_pool_destroy(pool);
 }
 
+/* To the pools that they are of, but for one that has another user and one that
+ * the ring has no room for. They are used again in the order that they came in.
+ */
+static void many_come_back_at_once(struct kunit *test)
+{
+	enum { HERE = FAKE_NETDEV_RING + 2, THERE = 3, ALL = PP_ALLOC_CACHE_REFILL };
+	struct page_pool *here = provider_pool(test);
+	struct page_pool *there = provider_pool(test);
+	struct provider_test *t = test->priv;
+	struct net_iov *niovs[HERE + THERE];
+	netmem_ref *theirs = t->netmems + ALL;
+	unsigned int had;
+	int i;
+
+	pool_get_many(test, here, t->netmems, ALL);
+	pool_get_many(test, there, theirs, ALL);
+	for (i = 0; i < HERE; i++)
+		niovs[i] = netmem_to_net_iov(t->netmems[i]);
+	for (i = 0; i < THERE; i++)
+		niovs[HERE + i] = netmem_to_net_iov(theirs[i]);
+	page_pool_ref_netmem(t->netmems[2]);
+	had = t->mp.num_free;
+	page_pool_return_skb_niovs(niovs, HERE + THERE);
+	KUNIT_EXPECT_EQ(test, had + 1, t->mp.num_free);
+	KUNIT_EXPECT_NULL(test, netmem_get_pp(t->netmems[HERE - 1]));
+
+	for (i = 0; i < HERE - 1; i++)
+		if (i != 2)
+			KUNIT_EXPECT_TRUE(test, pool_get(here) == t->netmems[i]);
+	for (i = 0; i < THERE; i++)
+		KUNIT_EXPECT_TRUE(test, pool_get(there) == theirs[i]);
+	pool_put_many(here, t->netmems, HERE - 1);
+	pool_put_many(here, t->netmems + HERE, ALL - HERE);
+	pool_put_many(there, theirs, ALL);
+	page_pool_destroy(here);
+	page_pool_destroy(there);
+}
+
 static void node_change_gives_back(struct kunit *test)
 {
 	struct page_pool *pool = provider_pool(test);
@@ -476,6 +514,7 @@ static struct kunit_case provider_test_cases[] = {
 	KUNIT_CASE(recycle_in_cache),
 	KUNIT_CASE(recycle_in_ring),
 	KUNIT_CASE(refs_are_counted),
+	KUNIT_CASE(many_come_back_at_once),
 	KUNIT_CASE(node_change_gives_back),
 	KUNIT_CASE(destroy_comes_last),
 	KUNIT_CASE(destroy_waits_for_buffers),
