@@ -6,7 +6,8 @@
  * &dmnic_txq (tx.c); the queue's NAPI plays the sending hardware, which cuts
  * frames (wire.c), asks the peer which queue they go to (frame.c, rule.c,
  * rss.c) and has the DMA engine (dma.c) write them into the buffers posted on
- * a &dmnic_rxq; that queue's NAPI turns completions into skbs (rx.c).
+ * a &dmnic_rxq, those of a TCP stream behind each other if asked to (join.c);
+ * that queue's NAPI turns completions into skbs (rx.c).
  *
  * "Hardware" code sees descriptors: DMA addresses and lengths. Only "driver"
  * code sees pages, netmems and skbs.
@@ -64,7 +65,8 @@ struct dmnic_rx_ring {
 };
 
 /**
- * struct dmnic_completion - what the hardware says of one received frame
+ * struct dmnic_completion - what the hardware says of one received frame, or of
+ *			     several that it has joined
  * @host_len: bytes in host buffers: the headers, or the whole frame
  * @payload_len: bytes in payload buffers
  * @header_len: L2-L4 headers of the frame, 0 if it made no sense of them
@@ -72,6 +74,10 @@ struct dmnic_rx_ring {
  * @l4_hash: @hash covers the ports
  * @hashed: @hash is valid
  * @csum_ok: checksum verified
+ * @frames: how many; if more than one, the headers are the first's, and the
+ *	    others' payload follows the first's
+ * @mss: payload of each frame that was joined, but for the last
+ * @psh: the last of them says PSH
  *
  * Buffers are used in ring order, so lengths say which ones.
  */
@@ -80,6 +86,9 @@ struct dmnic_completion {
 	u32 payload_len;
 	u32 hash;
 	u16 header_len;
+	u16 frames;
+	u16 mss;
+	bool psh;
 	bool l4_hash;
 	bool hashed;
 	bool csum_ok;
@@ -110,11 +119,17 @@ struct dmnic_rx_mem {
 	u32 done_clean;
 };
 
-/* Counted by the NAPI poll. */
+/* Counted by the NAPI poll. The last four are of what the hardware has joined:
+ * what came of it, and the frames that it came in.
+ */
 struct dmnic_rx_stats {
 	u64_stats_t packets;
 	u64_stats_t bytes;
 	u64_stats_t alloc_failed;
+	u64_stats_t gro_packets;
+	u64_stats_t gro_bytes;
+	u64_stats_t gro_wire_packets;
+	u64_stats_t gro_wire_bytes;
 	struct u64_stats_sync sync;
 };
 
@@ -152,11 +167,35 @@ struct dmnic_tx_stats {
 	struct u64_stats_sync sync;
 };
 
+/* The headers of a frame that may be joined: no VLAN tag, no IP options. As in
+ * &dmnic_frame, the IP header is on a 4-byte boundary.
+ */
+struct dmnic_join_headers {
+	u8 pad[2] __aligned(4);
+	u8 bytes[ETH_HLEN + 40 + 60];
+};
+
+/**
+ * struct dmnic_join - frames on their way into one completion
+ * @done: the completion as it is by now; no @done.frames: there is none
+ * @at: where the next payload byte goes
+ * @ring: which ring's buffers that are
+ * @next: what the headers of the next frame must say, see dmnic_join_took()
+ */
+struct dmnic_join {
+	struct dmnic_completion done;
+	struct dmnic_cursor at;
+	struct dmnic_rx_ring *ring;
+	struct dmnic_join_headers next;
+};
+
 /**
  * struct dmnic_rxq - a receive queue
  * @lock: serializes the hardware of all sending queues that reach this one;
  *	  also guards @live. Taken in softirq context only, or with BH off.
  * @live: hardware may touch @mem. Cleared before @mem is taken away.
+ * @join: under @lock; lasts no longer than the sending hardware's pass that
+ *	  began it, or @live
  * @refill: retries when a pool had nothing to give, for a pool gets memory
  *	    back without telling anyone: tokens come home from userspace.
  *
@@ -165,6 +204,7 @@ struct dmnic_tx_stats {
 struct dmnic_rxq {
 	spinlock_t lock; /* the hardware's, see above */
 	bool live;
+	struct dmnic_join join;
 	struct dmnic_rx_mem mem;
 	struct dmnic_port *port;
 	struct napi_struct napi;
@@ -320,6 +360,12 @@ static inline u32 dmnic_observe(const u32 *index)
 	return smp_load_acquire(index);
 }
 
+/* For the hardware: buffers that it may fill. */
+static inline u32 dmnic_ring_ready(const struct dmnic_rx_ring *ring)
+{
+	return dmnic_observe(&ring->posted) - ring->used;
+}
+
 /* Is it to go wrong this time? */
 static inline bool dmnic_fault(atomic_t *count)
 {
@@ -372,6 +418,22 @@ bool dmnic_wire_send(struct dmnic_txq *txq, int *budget);
 
 /* ingress.c: the receiving hardware */
 bool dmnic_ingress(struct dmnic_port *port, struct dmnic_frame *frame);
+void dmnic_ingress_pause(struct dmnic_port *port, struct dmnic_frame *frame);
+void dmnic_rx_complete(struct dmnic_rx_mem *mem,
+		       const struct dmnic_completion *done);
+
+/* join.c: the receiving hardware makes one of many frames */
+bool dmnic_join_takes(const struct dmnic_port *port,
+		      const struct dmnic_frame *frame,
+		      const struct dmnic_flow *flow,
+		      const struct dmnic_completion *done);
+void dmnic_join_begin(struct dmnic_rxq *rxq, const struct dmnic_frame *frame,
+		      const struct dmnic_flow *flow,
+		      const struct dmnic_completion *done,
+		      const struct dmnic_cursor *at);
+int dmnic_join_add(struct dmnic_rxq *rxq, struct dmnic_frame *frame,
+		   const struct dmnic_flow *flow);
+void dmnic_join_end(struct dmnic_rxq *rxq);
 
 /* ethtool.c, stats.c, debugfs.c */
 extern const struct ethtool_ops dmnic_ethtool_ops;

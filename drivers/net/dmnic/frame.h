@@ -19,6 +19,7 @@
  * @body: where the sender keeps the others
  * @csum_at: where the L4 header is whose checksum the sending hardware has just
  *	     made from scratch, 0 if it did not
+ * @queue: the receiving end's queue that the frame before went to, -1: none
  * @pad: puts the IP header on a 4-byte boundary
  * @head: the first bytes
  */
@@ -26,6 +27,7 @@ struct dmnic_frame {
 	struct dmnic_cursor body;
 	u32 len;
 	u32 head_len;
+	int queue;
 	u16 csum_at;
 	u8 pad[2] __aligned(4);
 	u8 head[DMNIC_HEAD_MAX];

@@ -32,12 +32,7 @@ static void dmnic_hw_count(struct dmnic_rx_hw_stats *stats, u64_stats_t *count)
 	u64_stats_update_end(&stats->sync);
 }
 
-static u32 dmnic_ring_ready(const struct dmnic_rx_ring *ring)
-{
-	return dmnic_observe(&ring->posted) - ring->used;
-}
-
-/* A buffer holds bytes of one frame only. */
+/* A buffer holds bytes of one completion only. */
 static u32 dmnic_ring_buffers(const struct dmnic_rx_ring *ring, u32 len)
 {
 	return len ? DIV_ROUND_UP(len, ring->buf_len) : 0;
@@ -73,15 +68,24 @@ static int dmnic_ingress_write(struct dmnic_frame *frame, u32 host_len,
 	return err;
 }
 
-/* Fills buffers with the frame, as @done says, and completes it. */
+void dmnic_rx_complete(struct dmnic_rx_mem *mem,
+		       const struct dmnic_completion *done)
+{
+	mem->done[mem->done_used & (2 * mem->host.mask + 1)] = *done;
+	dmnic_publish(&mem->done_used, mem->done_used + 1);
+}
+
+/* Fills buffers with the frame, as @done says, and completes it, unless more
+ * may follow that belongs to it.
+ */
 static int dmnic_ingress_fill(struct dmnic_rxq *rxq, struct dmnic_frame *frame,
+			      const struct dmnic_flow *flow,
 			      const struct dmnic_completion *done,
 			      u32 host_bufs, u32 payload_bufs)
 {
 	struct dmnic_rx_mem *mem = &rxq->mem;
 	struct dmnic_cursor payload = {};
 	struct dmnic_cursor host;
-	u32 slot;
 	int err;
 
 	if (dmnic_fault(&rxq->port->faults.rx_dma))
@@ -95,9 +99,11 @@ static int dmnic_ingress_fill(struct dmnic_rxq *rxq, struct dmnic_frame *frame,
 
 	mem->host.used += host_bufs;
 	mem->payload.used += payload_bufs;
-	slot = mem->done_used & (2 * mem->host.mask + 1);
-	mem->done[slot] = *done;
-	dmnic_publish(&mem->done_used, mem->done_used + 1);
+	if (dmnic_join_takes(rxq->port, frame, flow, done))
+		dmnic_join_begin(rxq, frame, flow, done,
+				 payload_bufs ? &payload : &host);
+	else
+		dmnic_rx_complete(mem, done);
 	return 0;
 }
 
@@ -107,6 +113,7 @@ static int dmnic_ingress_fill(struct dmnic_rxq *rxq, struct dmnic_frame *frame,
  */
 static bool dmnic_ingress_place(struct dmnic_rxq *rxq,
 				struct dmnic_frame *frame,
+				const struct dmnic_flow *flow,
 				const struct dmnic_completion *done)
 {
 	struct dmnic_rx_hw_stats *stats = &rxq->hw_stats;
@@ -127,7 +134,8 @@ static bool dmnic_ingress_place(struct dmnic_rxq *rxq,
 
 	if (short_of)
 		dmnic_hw_count(stats, &stats->ring_empty);
-	else if (dmnic_ingress_fill(rxq, frame, done, host_bufs, payload_bufs))
+	else if (dmnic_ingress_fill(rxq, frame, flow, done, host_bufs,
+				    payload_bufs))
 		dmnic_hw_count(stats, &stats->dma_refused);
 	else if (payload_bufs)
 		dmnic_hw_count(stats, &stats->split_packets);
@@ -148,6 +156,29 @@ static bool dmnic_ingress_splits(const struct dmnic_rxq *rxq,
 	       done->csum_ok && flow->l4 == IPPROTO_TCP;
 }
 
+/* Joins the frame to what has just come, if it goes on there. Returns false if
+ * it does not: then what has come is complete.
+ */
+static bool dmnic_ingress_join(struct dmnic_rxq *rxq, struct dmnic_frame *frame,
+			       const struct dmnic_flow *flow,
+			       const struct dmnic_completion *done)
+{
+	bool split = rxq->join.ring == &rxq->mem.payload;
+	struct dmnic_rx_hw_stats *stats = &rxq->hw_stats;
+	int err = -EAGAIN;
+
+	if (dmnic_join_takes(rxq->port, frame, flow, done))
+		err = dmnic_join_add(rxq, frame, flow);
+	if (err)
+		dmnic_join_end(rxq);
+	if (err == -EAGAIN)
+		return false;
+	dmnic_hw_count(stats, err ? &stats->dma_refused :
+			      split ? &stats->split_packets :
+				      &stats->unsplit_packets);
+	return true;
+}
+
 /* Decides which part of the frame goes where. */
 static bool dmnic_ingress_live(struct dmnic_rxq *rxq, struct dmnic_frame *frame,
 			       const struct dmnic_flow *flow,
@@ -155,10 +186,12 @@ static bool dmnic_ingress_live(struct dmnic_rxq *rxq, struct dmnic_frame *frame,
 {
 	struct dmnic_rx_hw_stats *stats = &rxq->hw_stats;
 
+	if (dmnic_ingress_join(rxq, frame, flow, done))
+		return true;
 	done->host_len = dmnic_ingress_splits(rxq, frame, flow, done) ?
 			 flow->header_len : frame->len;
 	done->payload_len = frame->len - done->host_len;
-	if (!dmnic_ingress_place(rxq, frame, done))
+	if (!dmnic_ingress_place(rxq, frame, flow, done))
 		return false;
 	if (csum_bad)
 		dmnic_hw_count(stats, &stats->csum_bad);
@@ -183,13 +216,28 @@ static bool dmnic_ingress_queue(struct dmnic_rxq *rxq,
 	return taken;
 }
 
+/* Nothing follows the frame for now. In an RCU section, which keeps @port. */
+void dmnic_ingress_pause(struct dmnic_port *port, struct dmnic_frame *frame)
+{
+	struct dmnic_rxq *rxq;
+
+	if (frame->queue < 0)
+		return;
+	rxq = &port->rxq[frame->queue];
+	frame->queue = -1;
+	spin_lock(&rxq->lock);
+	dmnic_join_end(rxq);
+	spin_unlock(&rxq->lock);
+	napi_schedule(&rxq->napi);
+}
+
 /* Takes a frame off the wire. Returns false if it has to be offered again. In
  * softirq and in an RCU section, which keeps @port.
  */
 bool dmnic_ingress(struct dmnic_port *port, struct dmnic_frame *frame)
 {
 	netdev_features_t features = port->dev->features;
-	struct dmnic_completion done = {};
+	struct dmnic_completion done = { .frames = 1 };
 	struct dmnic_flow flow;
 	bool csum_bad = false;
 	u32 hash;
@@ -204,6 +252,9 @@ bool dmnic_ingress(struct dmnic_port *port, struct dmnic_frame *frame)
 	queue = dmnic_ingress_steer(port, &flow, hash);
 	if (queue < 0)
 		return true;
+	if (queue != frame->queue)
+		dmnic_ingress_pause(port, frame);
+	frame->queue = queue;
 
 	if (flow.header_len && (features & NETIF_F_RXCSUM)) {
 		done.csum_ok = frame->csum_at == flow.l4_off ||

@@ -175,7 +175,7 @@ void dmnic_setup(struct net_device *dev)
 
 	dev->features = DMNIC_FEATURES | NETIF_F_RXCSUM | NETIF_F_RXHASH |
 			NETIF_F_NTUPLE;
-	dev->hw_features = dev->features & ~NETIF_F_HIGHDMA;
+	dev->hw_features = (dev->features & ~NETIF_F_HIGHDMA) | NETIF_F_GRO_HW;
 	dev->vlan_features = DMNIC_FEATURES;
 
 	port->dev = dev;

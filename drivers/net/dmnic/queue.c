@@ -65,10 +65,14 @@ static void dmnic_ring_free(struct dmnic_rx_ring *ring)
 static void dmnic_rx_mem_count(const struct dmnic_rx_mem *mem)
 {
 	struct dmnic_rx_hw_stats *stats = &mem->rxq->hw_stats;
+	u32 mask = 2 * mem->host.mask + 1;
+	u32 i, frames = 0;
 
+	for (i = mem->done_clean; i != mem->done_used; i++)
+		frames += mem->done[i & mask].frames;
 	spin_lock_bh(&mem->rxq->lock);
 	u64_stats_update_begin(&stats->sync);
-	u64_stats_add(&stats->stopped, mem->done_used - mem->done_clean);
+	u64_stats_add(&stats->stopped, frames);
 	u64_stats_update_end(&stats->sync);
 	spin_unlock_bh(&mem->rxq->lock);
 }
@@ -176,6 +180,7 @@ void dmnic_rxq_stop(struct dmnic_rxq *rxq, struct dmnic_rx_mem *mem)
 	if (!rxq->mem.host.pool)
 		return;
 	spin_lock_bh(&rxq->lock);
+	dmnic_join_end(rxq);
 	rxq->live = false;
 	spin_unlock_bh(&rxq->lock);
 

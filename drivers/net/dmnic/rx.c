@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The driver's receive side: posts buffers, and turns completions into skbs. */
 #include <linux/etherdevice.h>
+#include <linux/tcp.h>
+#include <net/gro.h>
+#include <net/ip.h>
+#include <net/ip6_checksum.h>
 #include <net/page_pool/helpers.h>
+#include <net/tcp.h>
 
 #include "dmnic.h"
 
@@ -98,6 +103,52 @@ static struct sk_buff *dmnic_rx_skb(struct dmnic_rxq *rxq,
 	return skb;
 }
 
+/* Several frames' payload behind the headers of the first: makes them the
+ * headers of all, as GRO does.
+ */
+static void dmnic_rx_joined(struct sk_buff *skb,
+			    const struct dmnic_completion *done)
+{
+	struct ipv6hdr *ip6 = (struct ipv6hdr *)(skb->data + ETH_HLEN);
+	struct iphdr *ip = (struct iphdr *)(skb->data + ETH_HLEN);
+	u32 l3_len = ip->version == 4 ? sizeof(*ip) : sizeof(*ip6);
+	u32 len = skb->len - ETH_HLEN - l3_len;
+	struct tcphdr *tcp;
+
+	skb_set_network_header(skb, ETH_HLEN);
+	skb_set_transport_header(skb, ETH_HLEN + l3_len);
+	tcp = tcp_hdr(skb);
+	tcp->psh = done->psh;
+	if (ip->version == 4) {
+		ip->tot_len = htons(l3_len + len);
+		ip_send_check(ip);
+		tcp->check = ~tcp_v4_check(len, ip->saddr, ip->daddr, 0);
+		skb_shinfo(skb)->gso_type = SKB_GSO_TCPV4;
+	} else {
+		ip6->payload_len = htons(len);
+		tcp->check = ~tcp_v6_check(len, &ip6->saddr, &ip6->daddr, 0);
+		skb_shinfo(skb)->gso_type = SKB_GSO_TCPV6;
+	}
+	skb_shinfo(skb)->gso_size = done->mss;
+	NAPI_GRO_CB(skb)->count = done->frames;
+	tcp_gro_complete(skb);
+}
+
+static void dmnic_rx_count(struct dmnic_rx_stats *stats,
+			   const struct dmnic_completion *done, u32 len)
+{
+	u32 wire = len + (done->frames - 1) * done->header_len;
+
+	u64_stats_add(&stats->packets, done->frames);
+	u64_stats_add(&stats->bytes, wire);
+	if (done->frames == 1)
+		return;
+	u64_stats_inc(&stats->gro_packets);
+	u64_stats_add(&stats->gro_bytes, len);
+	u64_stats_add(&stats->gro_wire_packets, done->frames);
+	u64_stats_add(&stats->gro_wire_bytes, wire);
+}
+
 static void dmnic_rx_one(struct dmnic_rxq *rxq,
 			 const struct dmnic_completion *done)
 {
@@ -105,12 +156,10 @@ static void dmnic_rx_one(struct dmnic_rxq *rxq,
 	struct sk_buff *skb = dmnic_rx_skb(rxq, done);
 
 	u64_stats_update_begin(&rxq->stats.sync);
-	if (skb) {
-		u64_stats_inc(&rxq->stats.packets);
-		u64_stats_add(&rxq->stats.bytes, skb->len);
-	} else {
+	if (skb)
+		dmnic_rx_count(&rxq->stats, done, skb->len);
+	else
 		u64_stats_inc(&rxq->stats.alloc_failed);
-	}
 	u64_stats_update_end(&rxq->stats.sync);
 	if (!skb) {
 		dmnic_ring_drop(&mem->host, done->host_len);
@@ -123,6 +172,8 @@ static void dmnic_rx_one(struct dmnic_rxq *rxq,
 	if (done->hashed)
 		skb_set_hash(skb, done->hash, done->l4_hash ?
 			     PKT_HASH_TYPE_L4 : PKT_HASH_TYPE_L3);
+	if (done->frames > 1)
+		dmnic_rx_joined(skb, done);
 	skb_record_rx_queue(skb, rxq - rxq->port->rxq);
 	skb->protocol = eth_type_trans(skb, rxq->port->dev);
 	napi_gro_receive(&rxq->napi, skb);

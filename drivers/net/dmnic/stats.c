@@ -16,6 +16,10 @@ struct dmnic_rx_counts {
 	u64 dma_refused;
 	u64 stopped;
 	u64 csum_bad;
+	u64 gro_packets;
+	u64 gro_bytes;
+	u64 gro_wire_packets;
+	u64 gro_wire_bytes;
 };
 
 struct dmnic_tx_counts {
@@ -29,6 +33,7 @@ struct dmnic_tx_counts {
 static const char * const dmnic_rx_names[] = {
 	"packets", "bytes", "split_packets", "unsplit_packets", "ring_empty",
 	"alloc_failed", "dma_refused", "stopped", "csum_bad",
+	"gro_packets", "gro_bytes", "gro_wire_packets", "gro_wire_bytes",
 };
 
 static const char * const dmnic_tx_names[] = {
@@ -57,6 +62,11 @@ static void dmnic_rxq_counts(const struct dmnic_rxq *rxq,
 		counts->packets = u64_stats_read(&sw->packets);
 		counts->bytes = u64_stats_read(&sw->bytes);
 		counts->alloc_failed = u64_stats_read(&sw->alloc_failed);
+		counts->gro_packets = u64_stats_read(&sw->gro_packets);
+		counts->gro_bytes = u64_stats_read(&sw->gro_bytes);
+		counts->gro_wire_packets =
+			u64_stats_read(&sw->gro_wire_packets);
+		counts->gro_wire_bytes = u64_stats_read(&sw->gro_wire_bytes);
 	} while (u64_stats_fetch_retry(&sw->sync, start));
 	do {
 		start = u64_stats_fetch_begin(&hw->sync);
@@ -208,6 +218,10 @@ static void dmnic_get_queue_stats_rx(struct net_device *dev, int idx,
 			  counts.stopped;
 	stats->hw_drop_overruns = counts.ring_empty;
 	stats->csum_bad = counts.csum_bad;
+	stats->hw_gro_packets = counts.gro_packets;
+	stats->hw_gro_bytes = counts.gro_bytes;
+	stats->hw_gro_wire_packets = counts.gro_wire_packets;
+	stats->hw_gro_wire_bytes = counts.gro_wire_bytes;
 }
 
 static void dmnic_get_queue_stats_tx(struct net_device *dev, int idx,
@@ -240,6 +254,10 @@ static void dmnic_get_base_stats(struct net_device *dev,
 		       atomic64_read(&port->oversize);
 	rx->hw_drop_overruns = 0;
 	rx->csum_bad = 0;
+	rx->hw_gro_packets = 0;
+	rx->hw_gro_bytes = 0;
+	rx->hw_gro_wire_packets = 0;
+	rx->hw_gro_wire_bytes = 0;
 	tx->packets = 0;
 	tx->bytes = 0;
 	tx->hw_drops = 0;

@@ -134,25 +134,25 @@ static void dmnic_wire_count_job(struct dmnic_txq *txq,
  * what its descriptors say.
  */
 static int dmnic_wire_frame(struct dmnic_txq *txq, struct dmnic_port *peer,
-			    const struct dmnic_tx_job *job)
+			    const struct dmnic_tx_job *job,
+			    struct dmnic_frame *frame)
 {
 	struct dmnic_segment *at = &txq->next;
-	struct dmnic_frame frame;
 	u32 payload;
 	int err;
 
-	frame.csum_at = 0;
+	frame->csum_at = 0;
 	if (job->mss)
-		err = dmnic_wire_segment(&txq->mem, job, at, &frame);
+		err = dmnic_wire_segment(&txq->mem, job, at, frame);
 	else
-		err = dmnic_wire_whole(&txq->mem, job, &frame);
+		err = dmnic_wire_whole(&txq->mem, job, frame);
 	if (err)
 		return err;
-	if (peer && !dmnic_ingress(peer, &frame))
+	if (peer && !dmnic_ingress(peer, frame))
 		return -EAGAIN;
 
-	dmnic_wire_count(txq, &frame, job->mss && !at->frames);
-	payload = job->mss ? frame.len - job->header_len : 0;
+	dmnic_wire_count(txq, frame, job->mss && !at->frames);
+	payload = job->mss ? frame->len - job->header_len : 0;
 	at->sent += payload;
 	at->frames++;
 	if (!job->mss || at->sent == job->len - job->header_len)
@@ -168,6 +168,8 @@ bool dmnic_wire_send(struct dmnic_txq *txq, int *budget)
 	struct dmnic_tx_mem *mem = &txq->mem;
 	const struct dmnic_tx_job *job = &mem->job[mem->clean & mem->mask];
 	struct dmnic_segment *at = &txq->next;
+	struct dmnic_port *peer;
+	struct dmnic_frame frame;
 	int last = 0;
 
 	if (!at->frames && !at->sent) {
@@ -175,12 +177,15 @@ bool dmnic_wire_send(struct dmnic_txq *txq, int *budget)
 		last = dmnic_fault(&txq->port->faults.tx_dma) ? -EFAULT :
 		       dmnic_dma_skip(&at->body, job->header_len);
 	}
+	frame.queue = -1;
 	rcu_read_lock();
+	peer = rcu_dereference(txq->port->peer);
 	while (!last && *budget > 0) {
-		last = dmnic_wire_frame(txq, rcu_dereference(txq->port->peer),
-					job);
+		last = dmnic_wire_frame(txq, peer, job, &frame);
 		--*budget;
 	}
+	if (peer)
+		dmnic_ingress_pause(peer, &frame);
 	rcu_read_unlock();
 	if (last == -EAGAIN)
 		*budget = 0;

@@ -5,7 +5,7 @@
 # shellcheck disable=SC2317,SC2119,SC2086 # functions called by name, options as words
 . "$(dirname "$0")/lib.sh"
 
-plan 32
+plan 33
 root=/sys/kernel/debug/dmnic
 mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
 topology
@@ -180,6 +180,30 @@ for state in off on; do
 	want "failures left" 0 "$(<$q0p/fail_rx_dma)"
 done
 all_ok "frames that the DMA engine refuses are dropped and counted"
+
+consumed() {
+	[ "$(<$knobs/fail_rx_dma)" = 0 ]
+}
+for state in on off; do
+	b ring_split dm0p $state
+	toggle b dm0p rx-gro-hw on
+	before b dm0p
+	a traffic tcp 10.9.0.2 -c 4 -t 3 >"$tmp/stream" 2>&1 &
+	stream=$!
+	strikes=0
+	while kill -0 $stream 2>/dev/null && [ $strikes -lt 20 ]; do
+		echo 1 >$knobs/fail_rx_dma
+		strikes=$((strikes + 1))
+		want_ok wait_for 60 consumed
+	done
+	wait $stream
+	after
+	want "streams intact, split $state" 4 "$(word good <"$tmp/stream")"
+	want "refused, split $state" $strikes "${moved[rx_dma_refused]}"
+	[ "${moved[rx_gro_packets]}" -gt 100 ] || want "joined frames, split $state" "many" "${moved[rx_gro_packets]}"
+done
+toggle b dm0p rx-gro-hw off
+all_ok "also amid frames that are being joined"
 
 # refused_to_send FAILURES FRAMES KEY=VALUE...: so many go out in spite of those
 refused_to_send() {

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# What the NIC does for the stack: checksums, TSO, GRO. Seen from the frames.
+# What the NIC does for the stack: checksums, TSO, GRO, joined frames. Seen from the frames.
 # shellcheck disable=SC2317,SC2119,SC2086 # functions called by name, options as words
 . "$(dirname "$0")/lib.sh"
 
-plan 33
+plan 45
 topology
 mac_a=$(mac_of "$ns_a" dm0) mac_b=$(mac_of "$ns_b" dm0p)
 
@@ -304,4 +304,94 @@ within "over IPv6 too" 1515 70000 "$(longest)"
 is "and the streams are intact" 1 "$(word good <"$tmp/stream")"
 is "an accepted socket knows its NAPI" 0 \
 	"$(a traffic tcp 10.9.0.2 -c 4 -n 64k | word napi_zero)"
+
+# --- frames that the NIC joins ---------------------------------------------
+
+# joined WHAT PAYLOADS KEY=VALUE...: one big segment, cut by one end into frames, comes
+# out of the other as frames with so many bytes, whole
+joined() {
+	local what=$1 want=$2
+
+	shift 2
+	# shellcheck disable=SC2086 # numbers, one word each
+	sniff="-t 60 -d in -p tcp -n $(wc -w <<<"$want")"
+	sniffed b dm0p a inject dm0 "$@"
+	want "$what" "$want" "$(fields payload | xargs)"
+	want "content of $what" "ok" "$(fields content | sort -u)"
+	want "sums of $what" "" "$(fields csum ipcsum | grep bad)"
+}
+
+is "rx-gro-hw is off at birth" off "$(b ethtool -k dm0p | sed -n 's/^rx-gro-hw: //p')"
+toggle b dm0p gro off
+before b dm0p
+joined "frames" "1000 1000 500" gso=1000 len=2500 flags=A
+after
+all_ok "off, it joins nothing"
+is "and says so" 0 "${moved[rx_gro_packets]}"
+toggle b dm0p rx-gro-hw on
+
+for state in off on; do
+	b ring_split dm0p $state
+	before b dm0p
+	joined "IPv4" 9300 gso=1000 len=9300 flags=AP seq=4294963200 id=65533
+	want "its headers" "4294963200 65533 PA partial ok" \
+		"$(fields seq id flags csum ipcsum)"
+	joined "IPv6" 9300 gso=1000 len=9300 flags=A $six
+	want "its flags" "A partial" "$(fields flags csum)"
+	joined "two" 101 gso=100 len=101 flags=A
+	joined "small ones" 90 gso=10 len=90 flags=A
+	joined "64 KiB" 60000 gso=1396 len=60000 flags=A
+	joined "64 KiB of IPv6" 60000 gso=1396 len=60000 flags=A tcpopt=12 $six
+	after rx_gro_packets 6
+	want "what came of it" 6 "${moved[rx_gro_packets]}"
+	want "the frames" "$((10 + 10 + 2 + 9 + 43 + 43))" "${moved[rx_gro_wire_packets]}"
+	want "packets" "${moved[rx_gro_wire_packets]}" "${moved[rx_packets]}"
+	want "bytes of both" "$((2 * 9300 + 101 + 90 + 2 * 60000 + 4 * 54 + 74 + 86))" \
+		"${moved[rx_gro_bytes]}"
+	all_ok "frames of a stream become one, split $state"
+done
+
+joined "CWR" "1000 2500" gso=1000 len=3500 flags=APC ecn=1
+joined "ECE" "1000 1000 1000 500" gso=1000 len=3500 flags=AE
+joined "FIN" "3000 500" gso=1000 len=3500 flags=FA
+joined "RST" "1000 1000 500" gso=1000 len=2500 flags=RA
+joined "URG" "1000 1000 500" gso=1000 len=2500 flags=UA
+joined "SYN" "1000 1000 500" gso=1000 len=2500 flags=SA
+joined "no ACK" "1000 1000 500" gso=1000 len=2500 flags=P
+joined "IP options" "1000 1000 500" gso=1000 len=2500 flags=A ipopt=8
+all_ok "those that say more than payload do stay alone"
+sniff="-t 60 -d in -p tcp -n 3"
+sniffed b dm0p a inject dm0 n=3 len=700
+want "sent one by one" "700 700 700" "$(fields payload | xargs)"
+all_ok "and what has come waits for nothing"
+toggle b dm0p rx off
+joined "frames" "1000 1000 500" gso=1000 len=2500 flags=A
+toggle b dm0p rx on rx-gro-hw on
+joined "frames" 2500 gso=1000 len=2500 flags=A
+all_ok "none is joined whose checksum was not verified"
+
+before b dm0p
+want_ok a traffic tcp 10.9.0.2 -c 4 -n 1M
+want_ok a traffic tcp fd09::2 -c 4 -n 1M
+after
+all_ok "streams arrive intact"
+within "joined" 2000 20000 "${moved[rx_gro_wire_packets]}"
+toggle b dm0p gro on
+want_ok a traffic tcp 10.9.0.2 -c 4 -n 1M
+want_ok a traffic tcp fd09::2 -c 4 -n 1M
+all_ok "with GRO behind it too"
+
+a traffic tcp 10.9.0.2 -c 4 -t 4 -R 2M >"$tmp/stream" 2>&1 &
+stream=$!
+flips=0
+while kill -0 $stream 2>/dev/null; do
+	for state in off on; do
+		toggle b dm0p rx-gro-hw $state
+		want_ok b ring_split dm0p $state
+	done
+	flips=$((flips + 1))
+done
+wait $stream
+want "streams intact" 4 "$(word good <"$tmp/stream")"
+all_ok "it is switched $flips times under traffic"
 finish

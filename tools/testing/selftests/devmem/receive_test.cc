@@ -74,6 +74,19 @@ void options() {
     options(Bound(), Topology::v6_here, timestamps);
 }
 
+void expect_joined() {
+    const auto seen = nic_count("rx1_gro_wire_packets");
+    EXPECT("the NIC has joined frames", seen > 0, seen);
+}
+
+template <int family, unsigned mtu>
+void joined() {
+    const Bound bound({.pair = {.mtu = mtu}});
+    bound.topology.here("ethtool -K dm0 rx-gro-hw on");
+    receive_one(bound, {.to = family == 4 ? Topology::v4_here : Topology::v6_here});
+    expect_joined();
+}
+
 void vlan() {
     const Bound bound;
     if (std::system("modprobe -q 8021q") != 0) ktap_skip("no 8021q");
@@ -478,12 +491,14 @@ void needs_room_for_the_missing() {
     skip_on_stock("it may keep all the memory from what is missing, and stall");
 }
 
-template <std::uint64_t pages, std::uint64_t bytes>
+template <std::uint64_t pages, std::uint64_t bytes, bool gro_hw = false>
 void small_dmabuf() {
     needs_room_for_the_missing();
     const KeepsNoSkbs none;
     const Bound bound({.memory = pages * 4096});
+    if (gro_hw) bound.topology.here("ethtool -K dm0 rx-gro-hw on");
     receive_one(bound, {.bytes = bytes});
+    if (gro_hw) expect_joined();
 }
 
 // Of TCP payload over IPv4, with timestamps: the length of the packet tells them from others. The
@@ -514,11 +529,13 @@ void out_of_order() {
     expect_count("TCPOFODrop");
 }
 
+template <bool gro_hw>
 void exhaustion() {
     constexpr std::uint64_t memory = 256 * 4096;
     constexpr std::uint64_t bytes = 3 * mebibyte;
     const KeepsNoSkbs none;
     const Bound bound({.memory = memory});
+    if (gro_hw) bound.topology.here("ethtool -K dm0 rx-gro-hw on");
     Sender sender = bound.send({.bytes = bytes});
     Reader reader = bound.accept();
     reader.hold(true);
@@ -528,13 +545,14 @@ void exhaustion() {
     };
     EXPECT("the NIC counts what it drops", within(60, dropped), 0);
     EXPECT("the stream stalls", !reader.read(endless, 0.7), reader.bytes());
-    const auto most = memory / 4096 * 1500;
+    const auto most = gro_hw ? memory : memory / 4096 * 1500;
     EXPECT("no more came than there is memory for", reader.bytes() < most, reader.bytes());
     EXPECT_EQUAL("frags held", std::string(), reader.check_held());
     reader.hold(false);
     reader.give_back();
     EXPECT("it goes on once memory is back", reader.read(), reader.bytes());
     expect_whole(reader, bytes);
+    if (gro_hw) expect_joined();
 }
 
 // ---- bad networks ---------------------------------------------------------
@@ -591,6 +609,9 @@ const ktap_test tests[] = {
     {"IPv6, MTU 9000: exact, all on the device", clean<lands<6, 9000>>},
     {"TCP timestamps: exact, all on the device", clean<options<true>>},
     {"no TCP timestamps: exact, all on the device", clean<options<false>>},
+    {"frames joined by the NIC, IPv4, MTU 1500: exact, all on the device", clean<joined<4, 1500>>},
+    {"frames joined by the NIC, IPv6, MTU 1500: exact, all on the device", clean<joined<6, 1500>>},
+    {"frames joined by the NIC, IPv4, MTU 9000: exact, all on the device", clean<joined<4, 9000>>},
     {"VLAN: exact, all on the device", clean<vlan>},
     {"udmabuf as memory: exact, all on the device", clean<udmabuf>},
     {"the system heap as memory: exact, all on the device", clean<heap>},
@@ -617,8 +638,12 @@ const ktap_test tests[] = {
      clean<peer_goes<SendPlan::End::reset>>},
     {"a dma-buf of 1 page, ring of 512: slow, but exact", clean<small_dmabuf<1, 6000>>},
     {"a dma-buf of 16 pages, ring of 512: exact", clean<small_dmabuf<16, 200'000>>},
+    {"a dma-buf of 16 pages, frames joined by the NIC: exact",
+     clean<small_dmabuf<16, 200'000, true>>},
     {"all memory taken out of order: what is missing finds room", clean<out_of_order>},
-    {"all memory held: drops are counted; given back: the stream goes on", clean<exhaustion>},
+    {"all memory held: drops are counted; given back: the stream goes on",
+     clean<exhaustion<false>>},
+    {"the same with frames that the NIC joins", clean<exhaustion<true>>},
     {"2 % loss: exact, all on the device", clean<loss>},
     {"reordering and duplicates: exact, all on the device", clean<reordering>},
     {"a small SO_RCVBUF in a bad network: exact", clean<small_receive_buffer>},
