@@ -228,6 +228,7 @@ struct Stage {
         const std::vector<std::uint32_t> queues = {1};
         const std::uint32_t ifindex = devmem::interface_index("dm0");
         spread_over(ifindex, queues);
+        if (what.gro_hw) pair.here("ethtool -K dm0 rx-gro-hw on");
         if (!uses_binding(what.receive)) return;
         split.emplace(ifindex);
         landing.emplace(devmem::DmaBuf::accelmem(32 * mebi + what.keep * 4096));

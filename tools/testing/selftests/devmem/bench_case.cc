@@ -38,6 +38,15 @@ void add_ways(std::vector<Case>& all, unsigned mtu) {
                        .mtu = mtu});
 }
 
+void add_gro_hw(std::vector<Case>& all, unsigned mtu) {
+    for (const Way& way : receive_ways)
+        all.push_back({.name = fmt::format("receive/{}/mtu {}, rx-gro-hw", way.name, mtu),
+                       .send = "host",
+                       .receive = way.by,
+                       .mtu = mtu,
+                       .gro_hw = true});
+}
+
 void add_loop(std::vector<Case>& all, const Way& way, const char* loop, unsigned connections) {
     const char* plural = connections == 1 ? "" : "s";
     all.push_back(
@@ -75,6 +84,7 @@ void add_kept(std::vector<Case>& all, unsigned keep) {
 std::vector<Case> make_cases() {
     std::vector<Case> all;
     for (const unsigned mtu : mtus) add_ways(all, mtu);
+    for (const unsigned mtu : mtus) add_gro_hw(all, mtu);
     add_loops(all, 1);
     add_loops(all, 16);
     add_many_sends(all);

@@ -13,6 +13,7 @@ struct Case {
     /// The receiver's: blocking (which is for one connection), epoll or io_uring.
     std::string loop = "blocking";
     unsigned mtu = 1500;
+    bool gro_hw = false;  ///< the receiver's NIC has rx-gro-hw on
     unsigned connections = 1;
     std::uint64_t keep = 0;  ///< so many frags, of the newest: for the library's way to receive
     std::uint64_t bind = 0;  ///< only bind and unbind memory of so many bytes
