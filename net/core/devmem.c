@@ -313,12 +313,23 @@ int net_devmem_map(struct net_devmem_mapping *map, struct net_device *dev,
 	return err;
 }
 
-void net_devmem_unmap(struct net_devmem_mapping *map)
+/* The device must be done with the memory, and its driver may go after this. The
+ * memory stays.
+ */
+void net_devmem_detach(struct net_devmem_mapping *map)
 {
+	if (!map->attachment)
+		return;
 	dma_buf_unmap_attachment_unlocked(map->attachment, map->sgt, map->dir);
 	dma_buf_detach(map->dmabuf, map->attachment);
-	dma_buf_put(map->dmabuf);
 	put_device(map->dma_dev);
+	map->attachment = NULL;
+}
+
+void net_devmem_unmap(struct net_devmem_mapping *map)
+{
+	net_devmem_detach(map);
+	dma_buf_put(map->dmabuf);
 }
 
 /**
@@ -395,12 +406,14 @@ int net_devmem_bind_queue(struct net_devmem_dmabuf_binding *binding,
 
 /* Takes the binding from its queues and gives up the binder's reference. A
  * queue that can't be restarted goes on with the memory it has, which its pool
- * keeps, until it is restarted for another reason.
+ * keeps, until it is restarted for another reason. Otherwise the device is done
+ * with the memory, whatever tokens there are.
  */
 void net_devmem_unbind_dmabuf(struct net_devmem_dmabuf_binding *binding)
 {
 	struct net_device *dev = binding->dev;
 	struct netdev_rx_queue *rxq;
+	bool used = false;
 	unsigned int i;
 	int err;
 
@@ -411,10 +424,14 @@ void net_devmem_unbind_dmabuf(struct net_devmem_dmabuf_binding *binding)
 			continue;
 		net_devmem_set_provider(rxq, NULL);
 		err = netdev_rx_queue_restart(dev, i);
-		if (err)
-			netdev_warn(dev, "RX queue %u keeps its dmabuf until it restarts (error %d)\n",
-				    i, err);
+		if (!err)
+			continue;
+		used = true;
+		netdev_warn(dev, "RX queue %u keeps its dmabuf until it restarts (error %d)\n",
+			    i, err);
 	}
+	if (!used)
+		net_devmem_detach(&binding->map);
 	xa_erase(&net_devmem_bindings, binding->id);
 	net_devmem_binding_put(binding);
 }
@@ -427,9 +444,12 @@ void net_devmem_dev_gone(struct net_device *dev)
 	unsigned int i;
 
 	ASSERT_RTNL();
-	xa_for_each(&net_devmem_bindings, id, binding)
-		if (binding->dev == dev)
-			binding->dev = NULL;
+	xa_for_each(&net_devmem_bindings, id, binding) {
+		if (binding->dev != dev)
+			continue;
+		binding->dev = NULL;
+		net_devmem_detach(&binding->map);
+	}
 	for (i = 0; i < dev->num_rx_queues; i++)
 		net_devmem_set_provider(__netif_get_rx_queue(dev, i), NULL);
 }

@@ -26,7 +26,8 @@ struct sk_buff;
  * struct net_devmem_mapping - a dmabuf as a device sees it
  * @dma_dev: the device; a reference
  * @dmabuf: a reference
- * @attachment: of @dma_dev to @dmabuf
+ * @attachment: of @dma_dev to @dmabuf; NULL once the device is done with it,
+ *		and then @dma_dev and @sgt are void
  * @sgt: where the memory is
  * @dir: what the device does with it
  */
@@ -46,6 +47,7 @@ struct net_devmem_mapping {
 int net_devmem_map(struct net_devmem_mapping *map, struct net_device *dev,
 		   u32 dmabuf_fd, enum dma_data_direction dir,
 		   struct netlink_ext_ack *extack);
+void net_devmem_detach(struct net_devmem_mapping *map);
 void net_devmem_unmap(struct net_devmem_mapping *map);
 int net_devmem_set_niovs(struct net_iov_area *area, u64 niovs,
 			 struct netlink_ext_ack *extack);

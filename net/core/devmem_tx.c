@@ -289,8 +289,8 @@ void net_devmem_tx_unbind(struct net_devmem_tx_binding *binding)
 	percpu_ref_kill(&binding->ref);
 }
 
-/* The device is being unregistered: nobody will look it up any more once that
- * is done.
+/* The device is being unregistered: it sends nothing any more, and nobody will
+ * look it up once that is done.
  */
 void net_devmem_tx_dev_gone(struct net_device *dev)
 {
@@ -298,9 +298,12 @@ void net_devmem_tx_dev_gone(struct net_device *dev)
 	unsigned long id;
 
 	ASSERT_RTNL();
-	xa_for_each(&net_devmem_tx_bindings, id, binding)
-		if (binding->dev == dev)
-			WRITE_ONCE(binding->dev, NULL);
+	xa_for_each(&net_devmem_tx_bindings, id, binding) {
+		if (binding->dev != dev)
+			continue;
+		WRITE_ONCE(binding->dev, NULL);
+		net_devmem_detach(&binding->map);
+	}
 }
 
 /* Sending */
