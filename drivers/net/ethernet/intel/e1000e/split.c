@@ -424,18 +424,21 @@ int e1000e_split_poll(struct e1000_adapter *adapter, int budget)
 }
 
 /* Once __E1000_DOWN is set, and before the last poll is waited for: no timer
- * starts one after this.
+ * starts one after this. That poll may have set it again before it was down.
  */
 void e1000e_split_quiesce(struct e1000_adapter *adapter)
 {
 	del_timer_sync(&adapter->split_timer);
 }
 
-/* TCP goes where all else goes, unless e1000e_split_configure() comes. */
+/* After the last poll. TCP goes where all else goes, unless
+ * e1000e_split_configure() comes.
+ */
 void e1000e_split_clean(struct e1000_adapter *adapter)
 {
 	struct e1000_hw *hw = &adapter->hw;
 
+	del_timer_sync(&adapter->split_timer);
 	if (!adapter->split.desc)
 		return;
 	if (!pci_channel_offline(adapter->pdev)) {
