@@ -15,6 +15,8 @@
 #include <linux/pci-p2pdma.h>
 #include <linux/pci.h>
 #include <linux/scatterlist.h>
+#include <linux/sched.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 
 #include "accelmem.h"
@@ -88,6 +90,19 @@ static void accelmem_bar_take(struct accelmem_bar *bar,
 	}
 }
 
+/* A BAR may have many GiB. */
+static void accelmem_bar_clear(const struct accelmem_chunk *chunk)
+{
+	void __iomem *at = (void __iomem __force *)chunk->vaddr;
+	u64 left, size;
+
+	for (left = chunk->size; left; left -= size, at += size) {
+		size = min_t(u64, left, SZ_2M);
+		memset_io(at, 0, size);
+		cond_resched();
+	}
+}
+
 static int accelmem_bar_fill(struct accelmem_memory *memory)
 {
 	struct accelmem_bar *bar = accelmem_bar_of(memory);
@@ -108,7 +123,7 @@ static int accelmem_bar_fill(struct accelmem_memory *memory)
 		return count ? -ENOMEM : -ENOSPC;
 
 	for (chunk = memory->chunks; chunk < memory->chunks + count; chunk++)
-		memset_io((void __iomem __force *)chunk->vaddr, 0, chunk->size);
+		accelmem_bar_clear(chunk);
 	return 0;
 }
 
