@@ -19,15 +19,16 @@ listens() {
 	b ss -ltnH "sport = :5201" | grep -q .
 }
 
-# A connection is accepted, and numbered, in the order of the calls of this.
+# A connection is accepted, and numbered, in the order of the calls of this. They stay until the last
+# is there, as no one is read before.
 sends() {
+	wait_for 60 connected "$1"
 	a socat -u "FILE:$tmp/in$1" TCP:10.9.0.2:5201 &
 	senders+=($!)
-	wait_for 60 connected "$1"
 }
 
 connected() {
-	[ "$(b ss -tnH state established state close-wait "sport = :5201" | wc -l)" -gt "$1" ]
+	[ "$(b ss -tnH state established state close-wait "sport = :5201" | wc -l)" = "$1" ]
 }
 
 # receives EXAMPLE: by it, all at once
