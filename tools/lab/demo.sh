@@ -15,6 +15,7 @@ lab_demo() {
 		[[ -r ${OPT[file]} ]] || die "cannot read ${OPT[file]}"
 		file=(--file "$(readlink -f "${OPT[file]}")")	# the guest sees it where it is
 	fi
-	vm_prepare
+	vm_prepare_kernel
+	build_programs "the demonstration" "$BUILD" devmem-demo
 	vm "$LAB/tools/lab/demo-in-vm" "${file[@]}"
 }

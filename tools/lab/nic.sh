@@ -56,7 +56,8 @@ nic_demo() {
 	[[ ${OPT[kernel]} != 6.12 ]] || misuse "--nic: the driver's patches are for 6.1"
 	[[ ! ${OPT[file]:-} ]] || misuse "--nic: what is sent is random, so that nobody else can have it"
 	need "for who looks from outside" python3
-	vm_prepare
+	vm_prepare_kernel
+	build_programs "the demonstration" "$BUILD" devmem-demo-nic
 	nic_run $((16 << 20))
 }
 
