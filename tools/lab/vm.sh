@@ -187,11 +187,12 @@ vm_try_kvm() {
 	mv "$1.new" "$1"
 }
 
-# What a machine has besides what every one has: its memory as another file, more devices, and
-# words for its kernel.
+# What a machine has besides what every one has: its memory as another file, more devices, words for
+# its kernel, and where its console is kept, if there are others.
 VM_MEMORY=memory-backend-memfd
 VM_DEVICES=()
 VM_APPEND=
+VM_CONSOLE=console.log
 
 # A CPU that the host does not run for a while is not stuck.
 PATIENCE="rcupdate.rcu_cpu_stall_timeout=100 watchdog_thresh=50 workqueue.watchdog_thresh=100"
@@ -252,7 +253,7 @@ vm_streams() {
 vm_status() {
 	local word rest
 	((EUID == 0)) || [[ ! $share ]] || as_root chown -R "$(id -u):$(id -g)" "$share/out"
-	cp "$VM/console" "$BUILD/log/console.log" 2>/dev/null || :
+	cp "$VM/console" "$BUILD/log/$VM_CONSOLE" 2>/dev/null || :
 	read -r word rest 2>/dev/null <"$VM/status" || word=
 	case $word in
 	exit) return "$rest" ;;
@@ -265,8 +266,8 @@ vm_status() {
 		;;
 	esac
 	cat "$VM/qemu.log" >&2
-	vm_console_tail "$BUILD/log/console.log" >&2
-	say "$rest; its console is in $BUILD/log/console.log"
+	vm_console_tail "$BUILD/log/$VM_CONSOLE" >&2
+	say "$rest; its console is in $BUILD/log/$VM_CONSOLE"
 	return 125
 }
 
