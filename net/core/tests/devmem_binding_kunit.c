@@ -81,8 +81,8 @@ static void unbind_restarts_only_its_queues(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, t->buf.mapped);
 }
 
-/* Whoever keeps a niov keeps the dmabuf, though it is bound no more and no
- * descriptor is open.
+/* Whoever keeps a niov keeps the dmabuf, though it is bound no more, the device
+ * is done with it and no descriptor is open.
  */
 static void niovs_outlive_the_binding(struct kunit *test)
 {
@@ -99,12 +99,30 @@ static void niovs_outlive_the_binding(struct kunit *test)
 	close_fd(t->fd);
 	t->fd = -1;
 
-	KUNIT_EXPECT_EQ(test, 1, t->buf.mapped);
+	KUNIT_EXPECT_EQ(test, 0, t->buf.mapped);
+	KUNIT_EXPECT_EQ(test, 0, t->buf.attached);
+	KUNIT_EXPECT_FALSE(test, t->buf.released);
 	devmem_test_place(test, niov, id, 0, entries[0].addr);
 	page_pool_return_skb_niov(niov);
 	KUNIT_EXPECT_TRUE(test, fake_netdev_wait(&t->buf.released));
+}
+
+/* A queue that does not restart goes on with the memory. */
+static void mapped_as_long_as_a_queue_uses_it(struct kunit *test)
+{
+	struct net_devmem_dmabuf_binding *binding;
+	struct devmem_test *t = test->priv;
+	struct fake_netdev *driver = netdev_priv(t->dev);
+
+	binding = devmem_test_bound(test, entries, 1, 0);
+	driver->start_err = -EIO;
+	driver->start_errs = 1;
+	devmem_test_unbind(binding);
+	KUNIT_EXPECT_EQ(test, 1, t->buf.mapped);
+	rtnl_lock();
+	KUNIT_EXPECT_EQ(test, 0, netdev_rx_queue_restart(t->dev, 0));
+	rtnl_unlock();
 	KUNIT_EXPECT_EQ(test, 0, t->buf.mapped);
-	KUNIT_EXPECT_EQ(test, 0, t->buf.attached);
 }
 
 /* The netlink socket may be open for longer than the device is there. */
@@ -119,10 +137,10 @@ static void binding_outlives_the_device(struct kunit *test)
 	KUNIT_EXPECT_NULL(test,
 			  __netif_get_rx_queue(t->dev, 0)->mp_params.mp_ops);
 	rtnl_unlock();
-	fake_netdev_destroy(t->dev);
-	KUNIT_EXPECT_EQ(test, 1, t->buf.mapped);
-	devmem_test_unbind(binding);
 	KUNIT_EXPECT_EQ(test, 0, t->buf.mapped);
+	KUNIT_EXPECT_EQ(test, 0, t->buf.attached);
+	fake_netdev_destroy(t->dev);
+	devmem_test_unbind(binding);
 	t->dev = fake_netdev_create();
 	KUNIT_ASSERT_NOT_NULL(test, t->dev);
 }
@@ -180,6 +198,7 @@ static struct kunit_case binding_test_cases[] = {
 	KUNIT_CASE(queue_that_fails_to_start),
 	KUNIT_CASE(unbind_restarts_only_its_queues),
 	KUNIT_CASE(niovs_outlive_the_binding),
+	KUNIT_CASE(mapped_as_long_as_a_queue_uses_it),
 	KUNIT_CASE(binding_outlives_the_device),
 	KUNIT_CASE(ids_are_not_reused_soon),
 	KUNIT_CASE(only_dmabufs_are_located),
