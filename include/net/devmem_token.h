@@ -14,11 +14,11 @@ struct sock;
 /* Of a new socket: those of the listener it was cloned from are not its own. */
 void devmem_tokens_init(struct sock *sk);
 
-/* With the socket lock. Makes room for one more; may sleep. */
-int devmem_tokens_reserve(struct sock *sk);
-u32 devmem_token_add(struct sock *sk, struct net_iov *niov, u32 count);
+/* With the socket lock. May sleep. Returns the number, or an error. */
+int devmem_token_add(struct sock *sk, struct net_iov *niov, u32 count);
 
-/* Without. Returns how many were taken back. */
+/* Without. They return how many were taken back. */
+u32 devmem_token_return(struct sock *sk, u32 number);
 u32 devmem_tokens_return(struct sock *sk, const struct dmabuf_token *ranges,
 			 unsigned int n);
 
@@ -27,6 +27,11 @@ void devmem_tokens_destroy(struct sock *sk);
 #else
 static inline void devmem_tokens_init(struct sock *sk)
 {
+}
+
+static inline u32 devmem_token_return(struct sock *sk, u32 number)
+{
+	return 0;
 }
 
 static inline u32 devmem_tokens_return(struct sock *sk,

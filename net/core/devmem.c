@@ -158,7 +158,7 @@ static const struct memory_provider_ops dmabuf_devmem_ops = {
 	.nl_fill	= mp_dmabuf_devmem_nl_fill,
 };
 
-int net_devmem_locate(const struct net_iov *niov, u32 *dmabuf_id, u64 *offset)
+int net_devmem_locate(const struct net_iov *niov, u32 *dmabuf_id)
 {
 	const struct net_devmem_dmabuf_binding *binding;
 	const struct page_pool *pool = niov->pp;
@@ -167,7 +167,6 @@ int net_devmem_locate(const struct net_iov *niov, u32 *dmabuf_id, u64 *offset)
 		return -ENODEV;
 	binding = pool->mp_priv;
 	*dmabuf_id = binding->id;
-	*offset = (u64)net_iov_idx(niov) << binding->area.shift;
 	return 0;
 }
 

@@ -65,10 +65,16 @@ void net_devmem_unbind_dmabuf(struct net_devmem_dmabuf_binding *binding);
 void net_devmem_dev_gone(struct net_device *dev);
 u32 net_devmem_binding_id(const struct net_devmem_dmabuf_binding *binding);
 
-/* Where a niov of a pool is, for userspace. The caller holds a reference on
- * it. -ENODEV: it is no dmabuf's.
+/* Whose a niov of a pool is, for userspace; all of its area are. The caller holds
+ * a reference on it. -ENODEV: it is no dmabuf's.
  */
-int net_devmem_locate(const struct net_iov *niov, u32 *dmabuf_id, u64 *offset);
+int net_devmem_locate(const struct net_iov *niov, u32 *dmabuf_id);
+
+/* And where in that it begins. */
+static inline u64 net_devmem_offset(const struct net_iov *niov)
+{
+	return (u64)net_iov_idx(niov) << net_iov_owner(niov)->shift;
+}
 
 /* Has the pool that this niov is of nothing left? A hint: others allocate and
  * free meanwhile. The caller holds a reference on the niov.

@@ -18,29 +18,8 @@
 #include "devmem_token_priv.h"
 #include "page_pool_priv.h"
 
-/* Most niovs given back with one taking of the lock. */
-#define DEVMEM_RETURN_BATCH	32
-static_assert(DEVMEM_RETURN_BATCH >= DEVMEM_TOKEN_NIOVS_MAX);
-
-/**
- * struct devmem_return - tokens on their way back
- * @ranges: the numbers that are still to be looked at
- * @num_ranges: how many ranges
- * @done: of the first range, how many numbers have been looked at
- * @budget: how many more may be
- * @tokens: how many tokens were found
- * @num_niovs: how many niovs are to be given back for them
- * @niovs: which
- */
-struct devmem_return {
-	const struct dmabuf_token *ranges;
-	unsigned int num_ranges;
-	u32 done;
-	u32 budget;
-	u32 tokens;
-	unsigned int num_niovs;
-	struct net_iov *niovs[DEVMEM_RETURN_BATCH];
-};
+/* Most numbers looked at with one taking of the locks. */
+#define DEVMEM_RETURN_BATCH	128
 
 static void devmem_token_put(const struct devmem_token *token)
 {
@@ -103,15 +82,17 @@ static int devmem_tokens_grow(struct devmem_tokens *tokens)
 	return 0;
 }
 
-int devmem_tokens_reserve(struct sock *sk)
+/* Is there room for one more? */
+static bool devmem_tokens_room(const struct devmem_tokens *tokens)
+{
+	return tokens && READ_ONCE(tokens->used) <= tokens->mask / 2;
+}
+
+static int devmem_tokens_reserve(struct sock *sk)
 {
 	struct devmem_tokens *tokens = sk->sk_devmem_tokens;
 
-	if (unlikely(!tokens))
-		return devmem_tokens_create(sk);
-	if (unlikely(READ_ONCE(tokens->used) > tokens->mask / 2))
-		return devmem_tokens_grow(tokens);
-	return 0;
+	return tokens ? devmem_tokens_grow(tokens) : devmem_tokens_create(sk);
 }
 
 /* Finds the next number whose slot is free: there are some, for room was made
@@ -133,21 +114,28 @@ static struct devmem_token *devmem_tokens_next(struct devmem_tokens *tokens)
 
 /**
  * devmem_token_add - make a token
- * @sk: the socket; room has been reserved
+ * @sk: the socket, with its lock
  * @niov: the first of @count niovs that adjoin
  * @count: how many, at most DEVMEM_TOKEN_NIOVS_MAX
  *
  * Takes a reference on each niov. The token is valid at once: whoever guesses
- * its number before he is told it returns it, and nothing worse.
+ * its number before he is told it returns it, and nothing worse. May sleep.
  *
- * Return: its number
+ * Return: its number, or -ENOMEM
  */
-u32 devmem_token_add(struct sock *sk, struct net_iov *niov, u32 count)
+int devmem_token_add(struct sock *sk, struct net_iov *niov, u32 count)
 {
 	struct devmem_tokens *tokens = sk->sk_devmem_tokens;
 	struct devmem_token *slot;
 	u32 number, i;
+	int err;
 
+	if (unlikely(!devmem_tokens_room(tokens))) {
+		err = devmem_tokens_reserve(sk);
+		if (err)
+			return err;
+		tokens = sk->sk_devmem_tokens;
+	}
 	for (i = 0; i < count; i++)
 		atomic_long_inc(&niov[i].pp_ref_count);
 	spin_lock(&tokens->lock);
@@ -160,55 +148,100 @@ u32 devmem_token_add(struct sock *sk, struct net_iov *niov, u32 count)
 	return number;
 }
 
-/* Takes tokens of the first range, as long as there is room for their niovs.
- * Returns false if there is none for the next.
+/* Takes the tokens of up to @count numbers from @number on, as long as there is
+ * nothing unusual about one. Returns how many. Each is few instructions, for this
+ * is done for all that is ever received.
  */
-static bool devmem_tokens_take_range(struct devmem_tokens *tokens,
-				     struct devmem_return *ret)
+static u32 devmem_tokens_take_run(struct devmem_tokens *tokens, u32 number,
+				  u32 count, struct page_pool_return *ret)
 {
-	u32 number = ret->ranges->token_start + ret->done;
-	u32 left = min(ret->ranges->token_count - ret->done, ret->budget);
-	u32 end = number + left, mask = tokens->mask, taken = 0;
-	u32 n = ret->num_niovs, count;
-	struct devmem_token *slot;
-	struct net_iov *niov;
+	struct devmem_token *slot = &tokens->slot[number & tokens->mask];
+	struct devmem_token *first = slot, *end;
+	struct page_pool *pool = ret->pool;
+	void **next = ret->next;
 
-	for (; number != end; number++) {
-		slot = &tokens->slot[number & mask];
-		if (slot->token != number || !number)
-			continue;
-		niov = slot->niov;
-		count = slot->count;
-		if (n + count > DEVMEM_RETURN_BATCH)
+	/* 0 is what free slots have. */
+	if (!pool || !number)
+		return 0;
+	count = min3(count, tokens->mask + 1 - (number & tokens->mask),
+		     (u32)(ret->end - next));
+	for (end = slot + count; slot != end; slot++, number++, next++) {
+		if (slot->token != number || slot->count != 1 ||
+		    !page_pool_return_fits(pool, next, slot->niov))
 			break;
-		while (count--)
-			ret->niovs[n++] = niov++;
+		page_pool_return_produce(next, slot->niov);
 		slot->token = 0;
-		taken++;
 	}
-	left -= end - number;
-	ret->done += left;
-	ret->budget -= left;
-	ret->tokens += taken;
-	ret->num_niovs = n;
-	WRITE_ONCE(tokens->used, tokens->used - taken);
-	return number == end;
+	page_pool_return_advance(ret, slot - first);
+	return slot - first;
 }
 
-/* Takes as many tokens as there is room for. Returns false if there are more. */
-static bool devmem_tokens_take(struct devmem_tokens *tokens,
-			       struct devmem_return *ret)
+/* Takes the token of that number, if there is one. */
+static bool devmem_tokens_take_one(struct devmem_tokens *tokens, u32 number,
+				   struct page_pool_return *ret)
 {
-	while (ret->num_ranges && ret->budget) {
-		if (!devmem_tokens_take_range(tokens, ret))
-			return false;
-		if (ret->done != ret->ranges->token_count)
-			continue;
-		ret->ranges++;
-		ret->num_ranges--;
-		ret->done = 0;
-	}
+	struct devmem_token *slot = &tokens->slot[number & tokens->mask];
+	u32 i;
+
+	if (slot->token != number || !number)
+		return false;
+	for (i = 0; i < slot->count; i++)
+		page_pool_return_next(ret, &slot->niov[i]);
+	slot->token = 0;
 	return true;
+}
+
+/* Takes the tokens of @count numbers from @number on. Returns how many there
+ * were.
+ */
+static u32 devmem_tokens_take(struct devmem_tokens *tokens, u32 number,
+			      u32 count)
+{
+	struct page_pool_return ret = {};
+	u32 taken = 0, n;
+
+	/* What interrupts brought meanwhile is not to be done with the lock. */
+	spin_lock_bh(&tokens->lock);
+	for (; count; count -= n, number += n) {
+		n = devmem_tokens_take_run(tokens, number, count, &ret);
+		taken += n;
+		if (n)
+			continue;
+		taken += devmem_tokens_take_one(tokens, number, &ret);
+		n = 1;
+	}
+	page_pool_return_end(&ret);
+	WRITE_ONCE(tokens->used, tokens->used - taken);
+	spin_unlock_bh(&tokens->lock);
+	return taken;
+}
+
+/* devmem_tokens_return() for one, in fewer instructions. */
+u32 devmem_token_return(struct sock *sk, u32 number)
+{
+	struct devmem_tokens *tokens;
+	struct devmem_token *slot;
+	struct net_iov *niov;
+	u32 count;
+
+	/* Pairs with devmem_tokens_create(). */
+	tokens = smp_load_acquire(&sk->sk_devmem_tokens);
+	if (!tokens || !number)
+		return 0;
+	spin_lock(&tokens->lock);
+	slot = &tokens->slot[number & tokens->mask];
+	if (slot->token != number) {
+		spin_unlock(&tokens->lock);
+		return 0;
+	}
+	niov = slot->niov;
+	count = slot->count;
+	slot->token = 0;
+	WRITE_ONCE(tokens->used, tokens->used - 1);
+	spin_unlock(&tokens->lock);
+	while (count--)
+		page_pool_return_skb_niov(niov++);
+	return 1;
 }
 
 /**
@@ -226,26 +259,24 @@ u32 devmem_tokens_return(struct sock *sk, const struct dmabuf_token *ranges,
 			 unsigned int n)
 {
 	struct devmem_tokens *tokens;
-	struct devmem_return ret;
-	bool all = false;
+	u32 budget = DEVMEM_RETURN_MAX;
+	u32 done, count, taken = 0;
 
 	/* Pairs with devmem_tokens_create(). */
 	tokens = smp_load_acquire(&sk->sk_devmem_tokens);
 	if (!tokens)
 		return 0;
-	ret.ranges = ranges;
-	ret.num_ranges = n;
-	ret.done = 0;
-	ret.budget = DEVMEM_RETURN_MAX;
-	ret.tokens = 0;
-	while (!all) {
-		ret.num_niovs = 0;
-		spin_lock(&tokens->lock);
-		all = devmem_tokens_take(tokens, &ret);
-		spin_unlock(&tokens->lock);
-		page_pool_return_skb_niovs(ret.niovs, ret.num_niovs);
+	for (; n && budget; n--, ranges++) {
+		for (done = 0; done < ranges->token_count && budget; done += count) {
+			count = min3(ranges->token_count - done, budget,
+				     (u32)DEVMEM_RETURN_BATCH);
+			taken += devmem_tokens_take(tokens,
+						    ranges->token_start + done,
+						    count);
+			budget -= count;
+		}
 	}
-	return ret.tokens;
+	return taken;
 }
 
 void devmem_tokens_destroy(struct sock *sk)

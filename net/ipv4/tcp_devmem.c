@@ -18,6 +18,8 @@
  * @offset: bytes of the skb still to be skipped
  * @len: bytes still wanted
  * @done: bytes reported
+ * @area: whose memory the last frag was
+ * @dmabuf_id: what that is called
  */
 struct tcp_devmem_read {
 	struct sock *sk;
@@ -25,16 +27,55 @@ struct tcp_devmem_read {
 	u32 offset;
 	u32 len;
 	u32 done;
+	const struct net_iov_area *area;
+	u32 dmabuf_id;
 };
+
+/* What put_cmsg_notrunc() does, in fewer instructions. */
+static int tcp_devmem_copy_cmsg(struct msghdr *msg, int type,
+				const struct dmabuf_cmsg *cmsg)
+{
+	struct cmsghdr __user *to = msg->msg_control_user;
+	struct dmabuf_cmsg __user *data = CMSG_USER_DATA(to);
+	size_t len = CMSG_LEN(sizeof(*cmsg));
+
+	if (!to || msg->msg_controllen < len)
+		return -EMSGSIZE;
+	if (!user_write_access_begin(to, len))
+		return -EFAULT;
+	unsafe_put_user(len, &to->cmsg_len, efault);
+	unsafe_put_user(SOL_SOCKET, &to->cmsg_level, efault);
+	unsafe_put_user(type, &to->cmsg_type, efault);
+	unsafe_put_user(cmsg->frag_offset, &data->frag_offset, efault);
+	unsafe_put_user(cmsg->frag_size, &data->frag_size, efault);
+	unsafe_put_user(cmsg->frag_token, &data->frag_token, efault);
+	unsafe_put_user(cmsg->dmabuf_id, &data->dmabuf_id, efault);
+	unsafe_put_user(cmsg->flags, &data->flags, efault);
+	user_write_access_end();
+
+	len = min_t(size_t, CMSG_SPACE(sizeof(*cmsg)), msg->msg_controllen);
+	msg->msg_control_user += len;
+	msg->msg_controllen -= len;
+	return 0;
+
+efault:
+	user_write_access_end();
+	return -EFAULT;
+}
 
 /* All of a control message, or nothing: half of one would lose a token. */
 static int tcp_devmem_put_cmsg(struct tcp_devmem_read *read, int type,
 			       struct dmabuf_cmsg *cmsg)
 {
+	struct msghdr *msg = read->msg;
 	int err;
 
-	err = put_cmsg_notrunc(read->msg, SOL_SOCKET, type, sizeof(*cmsg),
-			       cmsg);
+	if (likely(msg->msg_control_is_user &&
+		   !(msg->msg_flags & MSG_CMSG_COMPAT)))
+		err = tcp_devmem_copy_cmsg(msg, type, cmsg);
+	else
+		err = put_cmsg_notrunc(msg, SOL_SOCKET, type, sizeof(*cmsg),
+				       cmsg);
 	if (err)
 		return err;
 	read->len -= cmsg->frag_size;
@@ -69,86 +110,110 @@ static int tcp_devmem_linear(struct tcp_devmem_read *read,
 	return err;
 }
 
-/* How many bytes from frag @i on, at @offset in it, lie in one piece of device
- * memory, of @most; *@niovs says in how many niovs. *@last is the last frag.
+/* How many bytes from @frag on, at @offset in it, lie in one piece of device
+ * memory, of @most; *@frags says in how many frags, each of which is a niov.
  */
-static u32 tcp_devmem_run(const struct sk_buff *skb, int i, u32 offset,
-			  u32 most, u32 *niovs, int *last)
+static u32 tcp_devmem_run(const skb_frag_t *frag, const skb_frag_t *end,
+			  u32 offset, u32 most, u32 *frags)
 {
-	const skb_frag_t *frag = &skb_shinfo(skb)->frags[i];
 	struct net_iov *niov = skb_frag_net_iov(frag);
 	u32 size = 1U << net_iov_owner(niov)->shift;
 	u32 len = skb_frag_size(frag) - offset;
+	u32 n = 1;
 
-	*niovs = 1;
-	while (len < most && ++i < skb_shinfo(skb)->nr_frags &&
-	       skb_frag_off(frag) + skb_frag_size(frag) == size) {
-		frag++;
-		if (skb_frag_netmem(frag) != net_iov_to_netmem(niov + *niovs) ||
+	while (skb_frag_off(frag) + skb_frag_size(frag) == size &&
+	       len < most && ++frag != end) {
+		if (skb_frag_netmem(frag) != net_iov_to_netmem(niov + n) ||
 		    skb_frag_off(frag))
 			break;
 		len += skb_frag_size(frag);
-		++*niovs;
-		*last = i;
+		n++;
 	}
+	*frags = n;
 	return min(len, most);
 }
 
-/* Reports the run that begins in frag @i. The token is made first, for another
+/* Frags mostly are of the same dmabuf as the one before. */
+static int tcp_devmem_locate(struct tcp_devmem_read *read,
+			     const struct net_iov *niov)
+{
+	int err;
+
+	if (likely(net_iov_owner(niov) == read->area))
+		return 0;
+	err = net_devmem_locate(niov, &read->dmabuf_id);
+	if (!err)
+		read->area = net_iov_owner(niov);
+	return err;
+}
+
+/* Reports the run that begins in @frag. The token is made first, for another
  * thread may use it as soon as the message is written; if the message can't be
- * written, nobody has been told the number, and it is taken back.
+ * written, nobody has been told the number, and it is taken back. Returns how many
+ * frags the run is in.
  */
 static int tcp_devmem_frag(struct tcp_devmem_read *read,
-			   const struct sk_buff *skb, int i, int *last)
+			   const skb_frag_t *frag, const skb_frag_t *end)
 {
-	const skb_frag_t *frag = &skb_shinfo(skb)->frags[i];
-	struct dmabuf_cmsg cmsg = {};
-	struct dmabuf_token token;
+	struct dmabuf_cmsg cmsg;
 	struct net_iov *niov;
-	u32 niovs;
-	int err;
+	int err, token;
+	u32 frags;
 
 	if (!skb_frag_is_net_iov(frag))
 		return -ENODEV;
 	niov = skb_frag_net_iov(frag);
-	err = net_devmem_locate(niov, &cmsg.dmabuf_id, &cmsg.frag_offset);
-	if (err)
-		return err;
-	err = devmem_tokens_reserve(read->sk);
+	err = tcp_devmem_locate(read, niov);
 	if (err)
 		return err;
 
-	cmsg.frag_offset += skb_frag_off(frag) + read->offset;
-	cmsg.frag_size = tcp_devmem_run(skb, i, read->offset, read->len,
-					&niovs, last);
-	cmsg.frag_token = devmem_token_add(read->sk, niov, niovs);
+	cmsg.frag_offset = net_devmem_offset(niov) + skb_frag_off(frag) +
+			   read->offset;
+	cmsg.frag_size = tcp_devmem_run(frag, end, read->offset, read->len,
+					&frags);
+	cmsg.dmabuf_id = read->dmabuf_id;
+	cmsg.flags = 0;
+	token = devmem_token_add(read->sk, niov, frags);
+	if (token < 0)
+		return token;
+	cmsg.frag_token = token;
 	err = tcp_devmem_put_cmsg(read, SCM_DEVMEM_DMABUF, &cmsg);
 	if (err) {
-		token.token_start = cmsg.frag_token;
-		token.token_count = 1;
-		devmem_tokens_return(read->sk, &token, 1);
+		devmem_token_return(read->sk, token);
+		return err;
 	}
 	read->offset = 0;
-	return err;
+	return frags;
+}
+
+static int tcp_devmem_frags(struct tcp_devmem_read *read,
+			    const struct skb_shared_info *shinfo)
+{
+	const skb_frag_t *frag = shinfo->frags, *end = frag + shinfo->nr_frags;
+	int frags;
+
+	for (; read->len && frag != end; frag += frags) {
+		if (unlikely(read->offset >= skb_frag_size(frag))) {
+			read->offset -= skb_frag_size(frag);
+			frags = 1;
+			continue;
+		}
+		frags = tcp_devmem_frag(read, frag, end);
+		if (frags < 0)
+			return frags;
+	}
+	return 0;
 }
 
 static int tcp_devmem_skb(struct tcp_devmem_read *read,
 			  const struct sk_buff *skb)
 {
 	const struct sk_buff *part;
-	int err, i, last;
+	int err;
 
 	err = tcp_devmem_linear(read, skb);
-	for (i = 0; !err && read->len && i < skb_shinfo(skb)->nr_frags;
-	     i = last + 1) {
-		u32 size = skb_frag_size(&skb_shinfo(skb)->frags[i]);
-
-		last = i;
-		if (read->offset >= size)
-			read->offset -= size;
-		else
-			err = tcp_devmem_frag(read, skb, i, &last);
-	}
+	if (!err)
+		err = tcp_devmem_frags(read, skb_shinfo(skb));
 	skb_walk_frags(skb, part) {
 		if (err || !read->len)
 			break;

@@ -2,9 +2,13 @@
 /* Tests of the life of bindings. */
 #include <linux/fdtable.h>
 #include <linux/rtnetlink.h>
+#include <linux/sizes.h>
+#include <linux/uio.h>
+#include <net/devmem_token.h>
 #include <net/netdev_rx_queue.h>
 #include <net/page_pool/helpers.h>
 #include <net/page_pool/memory_provider.h>
+#include <net/sock.h>
 
 #include "devmem_test.h"
 
@@ -168,12 +172,50 @@ static void only_dmabufs_are_located(struct kunit *test)
 	struct page_pool *pool = kunit_kzalloc(test, sizeof(*pool), GFP_KERNEL);
 	struct net_iov_area area = {};
 	struct net_iov niov = { .pp = pool, .owner = &area };
-	u64 offset;
 	u32 id;
 
 	KUNIT_ASSERT_NOT_NULL(test, pool);
 	pool->mp_ops = &other_ops;
-	KUNIT_EXPECT_EQ(test, -ENODEV, net_devmem_locate(&niov, &id, &offset));
+	KUNIT_EXPECT_EQ(test, -ENODEV, net_devmem_locate(&niov, &id));
+}
+
+/* More than a pool's ring holds, in a range that begins with what is no number,
+ * and several times round the table. One has a user besides.
+ */
+static void tokens_come_back_in_a_range(struct kunit *test)
+{
+	enum { NIOVS = 2 * FAKE_NETDEV_RING - 2, KEPT = 2 };
+	static const struct fake_dmabuf_entry entry = { SZ_1M, NIOVS * PAGE_SIZE };
+	const struct dmabuf_token all = { .token_count = U32_MAX };
+	struct net_devmem_dmabuf_binding *binding;
+	struct devmem_test *t = test->priv;
+	struct net_iov *kept;
+	struct sock *sk;
+	int round, i;
+
+	sk = kunit_kzalloc(test, sizeof(*sk), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, sk);
+	devmem_tokens_init(sk);
+	binding = devmem_test_bound(test, &entry, 1, 0);
+	for (round = 0; round < 5; round++) {
+		devmem_test_take_all(test, 0);
+		KUNIT_ASSERT_EQ(test, (int)NIOVS, t->num_taken);
+		kept = t->taken[KEPT];
+		net_iov_get(kept);
+		for (i = 0; i < NIOVS; i++)
+			KUNIT_ASSERT_GT(test, devmem_token_add(sk, t->taken[i], 1),
+					0);
+		devmem_test_give_all(test, 1);
+		KUNIT_EXPECT_NULL(test, devmem_test_get(devmem_test_pool(test, 0)));
+
+		KUNIT_EXPECT_EQ(test, (u32)NIOVS,
+				devmem_tokens_return(sk, &all, 1));
+		KUNIT_EXPECT_EQ(test, 0U, devmem_tokens_return(sk, &all, 1));
+		KUNIT_EXPECT_EQ(test, 1L, atomic_long_read(&kept->pp_ref_count));
+		page_pool_return_skb_niov(kept);
+	}
+	devmem_tokens_destroy(sk);
+	devmem_test_unbind(binding);
 }
 
 static void scarce_if_all_is_out(struct kunit *test)
@@ -202,6 +244,7 @@ static struct kunit_case binding_test_cases[] = {
 	KUNIT_CASE(binding_outlives_the_device),
 	KUNIT_CASE(ids_are_not_reused_soon),
 	KUNIT_CASE(only_dmabufs_are_located),
+	KUNIT_CASE(tokens_come_back_in_a_range),
 	KUNIT_CASE(scarce_if_all_is_out),
 	{}
 };

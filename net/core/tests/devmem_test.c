@@ -224,13 +224,11 @@ void devmem_test_give_all(struct kunit *test, int stride)
 void devmem_test_place(struct kunit *test, const struct net_iov *niov, u32 id,
 		       u64 offset, dma_addr_t addr)
 {
-	u64 niov_offset = U64_MAX;
 	u32 niov_id = 0;
 
-	KUNIT_EXPECT_EQ(test, 0,
-			net_devmem_locate(niov, &niov_id, &niov_offset));
+	KUNIT_EXPECT_EQ(test, 0, net_devmem_locate(niov, &niov_id));
 	KUNIT_EXPECT_EQ(test, id, niov_id);
-	KUNIT_EXPECT_EQ(test, offset, niov_offset);
+	KUNIT_EXPECT_EQ(test, offset, net_devmem_offset(niov));
 	KUNIT_EXPECT_EQ(test, (u64)addr, (u64)net_iov_dma_addr(niov));
 }
 

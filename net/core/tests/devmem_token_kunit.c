@@ -71,9 +71,10 @@ static long token_refs(struct kunit *test, int i)
 static u32 token_add(struct kunit *test, int i, u32 count)
 {
 	struct token_test *t = test->priv;
+	int number = devmem_token_add(t->sk, &t->niovs[i], count);
 
-	KUNIT_ASSERT_EQ(test, 0, devmem_tokens_reserve(t->sk));
-	return devmem_token_add(t->sk, &t->niovs[i], count);
+	KUNIT_ASSERT_GT(test, number, 0);
+	return number;
 }
 
 static u32 token_return(struct kunit *test, u32 start, u32 count)
@@ -270,16 +271,18 @@ static void too_many_tokens(struct kunit *test)
 
 	/* Not half full: there is room. */
 	tokens->used = mask / 2;
-	KUNIT_EXPECT_EQ(test, 0, devmem_tokens_reserve(t->sk));
+	KUNIT_EXPECT_EQ(test, 2U, token_add(test, 0, 1));
 	KUNIT_EXPECT_EQ(test, mask, tokens->mask);
 
 	/* As if the table had grown as far as it may. */
 	tokens->mask = DEVMEM_TOKENS_MAX - 1;
 	tokens->used = DEVMEM_TOKENS_MAX / 2;
-	KUNIT_EXPECT_EQ(test, -ENOMEM, devmem_tokens_reserve(t->sk));
+	KUNIT_EXPECT_EQ(test, -ENOMEM,
+			devmem_token_add(t->sk, &t->niovs[0], 1));
+	KUNIT_EXPECT_EQ(test, 2L, token_refs(test, 0));
 	tokens->mask = mask;
-	tokens->used = used;
-	KUNIT_EXPECT_EQ(test, 1U, token_return(test, 1, 1));
+	tokens->used = used + 1;
+	KUNIT_EXPECT_EQ(test, 2U, token_return(test, 1, 2));
 }
 
 struct token_thread {

@@ -373,6 +373,7 @@ static void many_come_back_at_once(struct kunit *test)
 	struct page_pool *there = provider_pool(test);
 	struct provider_test *t = test->priv;
 	struct net_iov *niovs[HERE + THERE];
+	struct page_pool_return back = {};
 	netmem_ref *theirs = t->netmems + ALL;
 	unsigned int had;
 	int i;
@@ -385,7 +386,9 @@ static void many_come_back_at_once(struct kunit *test)
 		niovs[HERE + i] = netmem_to_net_iov(theirs[i]);
 	page_pool_ref_netmem(t->netmems[2]);
 	had = t->mp.num_free;
-	page_pool_return_skb_niovs(niovs, HERE + THERE);
+	for (i = 0; i < HERE + THERE; i++)
+		page_pool_return_next(&back, niovs[i]);
+	page_pool_return_end(&back);
 	KUNIT_EXPECT_EQ(test, had + 1, t->mp.num_free);
 	KUNIT_EXPECT_NULL(test, netmem_get_pp(t->netmems[HERE - 1]));
 
