@@ -21,12 +21,12 @@
 /* Most numbers looked at with one taking of the locks. */
 #define DEVMEM_RETURN_BATCH	128
 
-static void devmem_token_put(const struct devmem_token *token)
+static void devmem_niovs_put(struct net_iov *niov, u32 count)
 {
-	u32 i;
+	struct page_pool_return ret = {};
 
-	for (i = 0; i < token->count; i++)
-		page_pool_return_skb_niov(&token->niov[i]);
+	page_pool_return_adjoining(&ret, niov, count);
+	page_pool_return_end(&ret);
 }
 
 void devmem_tokens_init(struct sock *sk)
@@ -181,12 +181,10 @@ static bool devmem_tokens_take_one(struct devmem_tokens *tokens, u32 number,
 				   struct page_pool_return *ret)
 {
 	struct devmem_token *slot = &tokens->slot[number & tokens->mask];
-	u32 i;
 
 	if (slot->token != number || !number)
 		return false;
-	for (i = 0; i < slot->count; i++)
-		page_pool_return_next(ret, &slot->niov[i]);
+	page_pool_return_adjoining(ret, slot->niov, slot->count);
 	slot->token = 0;
 	return true;
 }
@@ -195,24 +193,18 @@ static bool devmem_tokens_take_one(struct devmem_tokens *tokens, u32 number,
  * were.
  */
 static u32 devmem_tokens_take(struct devmem_tokens *tokens, u32 number,
-			      u32 count)
+			      u32 count, struct page_pool_return *ret)
 {
-	struct page_pool_return ret = {};
 	u32 taken = 0, n;
 
-	/* What interrupts brought meanwhile is not to be done with the lock. */
-	spin_lock_bh(&tokens->lock);
 	for (; count; count -= n, number += n) {
-		n = devmem_tokens_take_run(tokens, number, count, &ret);
+		n = devmem_tokens_take_run(tokens, number, count, ret);
 		taken += n;
 		if (n)
 			continue;
-		taken += devmem_tokens_take_one(tokens, number, &ret);
+		taken += devmem_tokens_take_one(tokens, number, ret);
 		n = 1;
 	}
-	page_pool_return_end(&ret);
-	WRITE_ONCE(tokens->used, tokens->used - taken);
-	spin_unlock_bh(&tokens->lock);
 	return taken;
 }
 
@@ -239,8 +231,10 @@ u32 devmem_token_return(struct sock *sk, u32 number)
 	slot->token = 0;
 	WRITE_ONCE(tokens->used, tokens->used - 1);
 	spin_unlock(&tokens->lock);
-	while (count--)
-		page_pool_return_skb_niov(niov++);
+	if (count == 1)
+		page_pool_return_skb_niov(niov);
+	else
+		devmem_niovs_put(niov, count);
 	return 1;
 }
 
@@ -258,25 +252,37 @@ u32 devmem_token_return(struct sock *sk, u32 number)
 u32 devmem_tokens_return(struct sock *sk, const struct dmabuf_token *ranges,
 			 unsigned int n)
 {
-	struct devmem_tokens *tokens;
+	u32 done = 0, taken, all = 0, count, batch;
+	struct page_pool_return ret = {};
 	u32 budget = DEVMEM_RETURN_MAX;
-	u32 done, count, taken = 0;
+	struct devmem_tokens *tokens;
 
 	/* Pairs with devmem_tokens_create(). */
 	tokens = smp_load_acquire(&sk->sk_devmem_tokens);
 	if (!tokens)
 		return 0;
-	for (; n && budget; n--, ranges++) {
-		for (done = 0; done < ranges->token_count && budget; done += count) {
-			count = min3(ranges->token_count - done, budget,
-				     (u32)DEVMEM_RETURN_BATCH);
+	for (; n && budget; all += taken) {
+		batch = min_t(u32, budget, DEVMEM_RETURN_BATCH);
+		taken = 0;
+		/* What interrupts brought meanwhile is done without the lock. */
+		spin_lock_bh(&tokens->lock);
+		for (; n && batch; batch -= count, budget -= count) {
+			count = min(ranges->token_count - done, batch);
 			taken += devmem_tokens_take(tokens,
 						    ranges->token_start + done,
-						    count);
-			budget -= count;
+						    count, &ret);
+			done += count;
+			if (done < ranges->token_count)
+				continue;
+			ranges++;
+			n--;
+			done = 0;
 		}
+		page_pool_return_end(&ret);
+		WRITE_ONCE(tokens->used, tokens->used - taken);
+		spin_unlock_bh(&tokens->lock);
 	}
-	return taken;
+	return all;
 }
 
 void devmem_tokens_destroy(struct sock *sk)
@@ -289,7 +295,8 @@ void devmem_tokens_destroy(struct sock *sk)
 	sk->sk_devmem_tokens = NULL;
 	for (i = 0; i <= tokens->mask; i++)
 		if (tokens->slot[i].token)
-			devmem_token_put(&tokens->slot[i]);
+			devmem_niovs_put(tokens->slot[i].niov,
+					 tokens->slot[i].count);
 	kvfree(tokens->slot);
 	kfree(tokens);
 }

@@ -55,6 +55,32 @@ static inline void page_pool_return_advance(struct page_pool_return *ret, u32 n)
 		ret->next = ret->pool->ring.queue;
 }
 
+/* Gives back those of the @n niovs that adjoin from @niov on. */
+static inline void page_pool_return_adjoining(struct page_pool_return *ret,
+					      struct net_iov *niov, u32 n)
+{
+	struct page_pool *pool;
+	void **next;
+	u32 room, i;
+
+	for (; n; n--, niov++) {
+		pool = ret->pool;
+		next = ret->next;
+		room = pool ? min_t(u32, n, ret->end - next) : 0;
+		for (i = 0; i < room; i++, niov++) {
+			if (!page_pool_return_fits(pool, next + i, niov))
+				break;
+			page_pool_return_produce(next + i, niov);
+		}
+		if (i)
+			page_pool_return_advance(ret, i);
+		n -= i;
+		if (!n)
+			break;
+		page_pool_return_next(ret, niov);
+	}
+}
+
 int page_pool_list(struct page_pool *pool);
 void page_pool_detached(struct page_pool *pool);
 void page_pool_unlist(struct page_pool *pool);
