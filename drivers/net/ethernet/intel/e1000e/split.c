@@ -106,22 +106,35 @@ int e1000e_split_alloc(struct e1000_adapter *adapter, u16 count,
 	return err;
 }
 
+/* Where the ring is not full, a slot may wait long for its next turn, and
+ * payload buffers in it may be all that there are.
+ */
+static void e1000e_split_unload(struct e1000_split *split,
+				struct e1000_split_slot *slot, bool in_napi)
+{
+	u16 i;
+
+	for (i = 0; i < split->pages; i++) {
+		if (!slot->payload[i])
+			continue;
+		page_pool_put_full_netmem(split->payload, slot->payload[i],
+					  in_napi);
+		slot->payload[i] = 0;
+	}
+}
+
 /* Takes all buffers back. The hardware has no use for them any more. */
 static void e1000e_split_empty(struct e1000_split *split)
 {
 	struct e1000_split_slot *slot;
-	u16 i, j;
+	u16 i;
 
 	for (i = 0; split->slots && i < split->count; i++) {
 		slot = &split->slots[i];
 		if (slot->host)
 			page_pool_put_full_page(split->host, slot->host, false);
-		for (j = 0; j < split->pages; j++)
-			if (slot->payload[j])
-				page_pool_put_full_netmem(split->payload,
-							  slot->payload[j],
-							  false);
-		memset(slot, 0, sizeof(*slot));
+		slot->host = NULL;
+		e1000e_split_unload(split, slot, false);
 	}
 	if (split->desc)
 		memset(split->desc, 0, split->count * sizeof(*split->desc));
@@ -414,6 +427,8 @@ int e1000e_split_poll(struct e1000_adapter *adapter, int budget)
 			break;
 		dma_rmb();	/* the rest of the descriptor after DD */
 		e1000e_split_receive(adapter, split->next_to_clean, staterr);
+		e1000e_split_unload(split, &split->slots[split->next_to_clean],
+				    true);
 		desc->wb.middle.status_error &= cpu_to_le32(~0xFF);
 		split->next_to_clean = (split->next_to_clean + 1) %
 				       split->count;
@@ -432,7 +447,8 @@ void e1000e_split_quiesce(struct e1000_adapter *adapter)
 }
 
 /* After the last poll. TCP goes where all else goes, unless
- * e1000e_split_configure() comes.
+ * e1000e_split_configure() comes. Before a suspend there was no reset, and the
+ * ring may be in use until here.
  */
 void e1000e_split_clean(struct e1000_adapter *adapter)
 {
@@ -444,6 +460,7 @@ void e1000e_split_clean(struct e1000_adapter *adapter)
 	if (!pci_channel_offline(adapter->pdev)) {
 		ew32(MRQC, 0);
 		ew32(RDLEN(1), 0);
+		e1e_flush();
 	}
 	e1000e_split_empty(&adapter->split);
 }
