@@ -14,9 +14,11 @@ Bound::Bound(std::shared_ptr<Topology> pair_given, const BoundOptions& options)
       id(binding->id()),
       listener(5201, options.rcvbuf) {
     spread_over(ifindex, options.queues);
+    topology.await_link();
 }
 
 void spread_over(std::uint32_t ifindex, const std::vector<std::uint32_t>& queues) {
+    if (nic_kind()->queues == 1) return;
     auto table = devmem::rss_table(ifindex);
     for (std::size_t i = 0; i < table.size(); i++) table[i] = queues[i % queues.size()];
     devmem::set_rss_table(ifindex, table);

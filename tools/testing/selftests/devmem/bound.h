@@ -20,8 +20,8 @@
 struct BoundOptions {
     PairOptions pair = {};
     std::uint64_t memory = 8 << 20;
-    std::string kind = "accelmem";  ///< of memory, as devmem::MemoryKind has it
-    std::vector<std::uint32_t> queues = {1};
+    std::string kind = device_memory();  ///< of memory, as devmem::MemoryKind has it
+    std::vector<std::uint32_t> queues = {nic_kind()->queue};
     int rcvbuf = 0;
 };
 
@@ -52,5 +52,5 @@ class Bound {
     Listener listener;
 };
 
-/// Spreads all traffic without a rule evenly over these queues.
+/// Spreads all traffic without a rule evenly over these queues; a NIC with a single one does.
 void spread_over(std::uint32_t ifindex, const std::vector<std::uint32_t>& queues);

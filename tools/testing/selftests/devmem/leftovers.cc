@@ -42,11 +42,16 @@ std::string Leftovers::find(double seconds) const {
 }
 
 std::uint64_t accelmem_used() {
-    const devmem::Fd device(::open(ACCELMEM_DEVICE, O_RDWR | O_CLOEXEC));
-    accelmem_info info{};
-    if (!device.is_open()) return 0;
-    if (::ioctl(device.get(), ACCELMEM_IOC_INFO, &info) != 0) throw_errno_of("ask accelmem");
-    return info.used;
+    std::uint64_t used = 0;
+    for (int number = 0;; number++) {
+        const std::string path =
+            number == 0 ? ACCELMEM_DEVICE : fmt::format("{}{}", ACCELMEM_DEVICE, number);
+        const devmem::Fd device(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+        accelmem_info info{};
+        if (!device.is_open()) return used;
+        if (::ioctl(device.get(), ACCELMEM_IOC_INFO, &info) != 0) throw_errno_of("ask accelmem");
+        used += info.used;
+    }
 }
 
 void wake_every_stack() {

@@ -19,7 +19,7 @@ class Leftovers {
     std::uint64_t before_;
 };
 
-/// Bytes of accelmem in use by anybody; 0 without the module.
+/// Bytes of all accelmem in use by anybody; 0 without the module.
 std::uint64_t accelmem_used();
 
 /// Makes each CPU's network stack run once: it frees the skbs that other CPUs are done with only

@@ -23,7 +23,7 @@
 namespace {
 
 constexpr std::uint64_t mebibyte = 1 << 20;
-constexpr std::array<std::uint32_t, 1> queue_1{1};
+const std::array<std::uint32_t, 1> the_queue{nic_kind()->queue};
 
 // A stream without end, and frags of it that are held.
 struct Live {
@@ -61,13 +61,14 @@ void expect_flow_on(bool device, Reader& reader, const std::string& when) {
     EXPECT_EQUAL(when + ": bytes on the device", device ? reader.bytes() - bytes : 0, seen);
 }
 
-std::uint32_t binding_of(std::uint32_t ifindex, std::uint32_t id) {
+std::uint32_t binding_of(std::uint32_t ifindex) {
     for (const auto& queue : devmem::queues(ifindex))
-        if (queue.type == devmem::Queue::Type::rx && queue.id == id) return queue.dmabuf_id;
+        if (queue.type == devmem::Queue::Type::rx && queue.id == the_queue[0])
+            return queue.dmabuf_id;
     return 0;
 }
 
-// A whole stream through queue 1 of a NIC that has been through something.
+// A whole stream through the queue of a NIC that has been through something.
 void expect_works(const std::shared_ptr<Topology>& pair, std::uint16_t port = 6900) {
     const Bound bound(pair);
     Sender sender = bound.send({.first_port = port, .bytes = 200'000});
@@ -96,7 +97,7 @@ void close_part(Live& live, Part part) {
             live.bound.memory.reset();
             break;
         case Part::nic:
-            live.bound.topology.here("ip link del dm0");
+            live.bound.topology.remove_nic();
             break;
     }
     // Traffic meets the new state.
@@ -129,6 +130,7 @@ bool exists(const char* interface) {
 }
 
 void sender_namespace_goes() {
+    nic_need(NIC_VIRTUAL);
     Live live;
     // A socket would keep the namespace while it has something to send, or waits for our FIN.
     live.bound.topology.there("echo 1 >/proc/sys/net/ipv4/tcp_fin_timeout");
@@ -160,7 +162,8 @@ void nic_moves() {
     live.bound.topology.there("ip link set dm0 up");
     live.bound.binding.reset();
     EXPECT_EQUAL("frags held", std::string(), live.reader->check_held());
-    live.bound.topology.there("ip link set dm0 down && ip link del dm0");
+    live.bound.topology.there("ip link set dm0 down");
+    live.bound.topology.remove_nic();
 }
 
 // ---- the interface --------------------------------------------------------
@@ -173,7 +176,7 @@ void down_and_up() {
         live.bound.topology.here("ip link set dm0 up");
         expect_flow_on(true, *live.reader, "up again");
     }
-    EXPECT_EQUAL("binding of the queue", live.bound.id, binding_of(live.bound.ifindex, 1));
+    EXPECT_EQUAL("binding of the queue", live.bound.id, binding_of(live.bound.ifindex));
 }
 
 void bind_while_down() {
@@ -194,12 +197,13 @@ void unbind_while_down() {
     live.bound.binding.reset();
     live.bound.topology.here("ip link set dm0 up");
     expect_flow_on(false, *live.reader, "up, no longer bound");
-    EXPECT_EQUAL("binding of the queue", 0, binding_of(live.bound.ifindex, 1));
+    EXPECT_EQUAL("binding of the queue", 0, binding_of(live.bound.ifindex));
 }
 
 void delete_while_down() {
     Live live;
-    live.bound.topology.here("ip link set dm0 down && ip link del dm0");
+    live.bound.topology.here("ip link set dm0 down");
+    live.bound.topology.remove_nic();
     EXPECT_EQUAL("frags held", std::string(), live.reader->check_held());
 }
 
@@ -209,23 +213,24 @@ void rebind() {
     Live live;
     const auto first = live.bound.id;
     live.bound.binding.reset();
-    EXPECT_EQUAL("binding of the queue", 0, binding_of(live.bound.ifindex, 1));
+    EXPECT_EQUAL("binding of the queue", 0, binding_of(live.bound.ifindex));
     // Not the same memory: frags of it are held, and a new binding would give it out again.
     const auto memory = devmem::DmaBuf::accelmem(mebibyte);
-    const devmem::RxBinding again(live.bound.ifindex, queue_1, memory);
+    const devmem::RxBinding again(live.bound.ifindex, the_queue, memory);
     EXPECT("another id", again.id() != first, again.id());
-    EXPECT_EQUAL("binding of the queue", again.id(), binding_of(live.bound.ifindex, 1));
+    EXPECT_EQUAL("binding of the queue", again.id(), binding_of(live.bound.ifindex));
     live.reader->knows(again.id(), &memory);
     expect_flow_on(true, *live.reader, "bound again");
 }
 
 void rebind_beside_traffic() {
+    nic_need(NIC_QUEUES);
     Live live;
     spread_over(live.bound.ifindex, {0});
     live.bound.binding.reset();
     expect_flow(*live.reader, "on queue 0");
     for (int i = 0; i < 200; i++) {
-        const devmem::RxBinding again(live.bound.ifindex, queue_1, *live.bound.memory);
+        const devmem::RxBinding again(live.bound.ifindex, the_queue, *live.bound.memory);
         for (int j = 0; j < 3; j++) live.reader->step();
     }
     expect_flow_on(false, *live.reader, "after 200 times");
@@ -240,7 +245,7 @@ void rebind_under_traffic() {
     for (int i = 0; i < 30; i++) {
         {
             const auto& memory = memories.emplace_back(devmem::DmaBuf::accelmem(mebibyte));
-            const devmem::RxBinding again(live.bound.ifindex, queue_1, memory);
+            const devmem::RxBinding again(live.bound.ifindex, the_queue, memory);
             live.reader->knows(again.id(), &memory);
             expect_flow(*live.reader, "bound", 40'000);
         }
@@ -290,7 +295,7 @@ void killed() {
     std::optional<Sender> sender(std::in_place, pair->there_fd(), SendPlan{.bytes = endless});
     EXPECT("it receives", receiver.hear(&ready, 1, 120), "nothing");
     receiver.kill();
-    const auto free = [] { return binding_of(devmem::interface_index("dm0"), 1) == 0; };
+    const auto free = [] { return binding_of(devmem::interface_index("dm0")) == 0; };
     EXPECT("the queue is free again", within(60, free), "that it is bound");
     sender.reset();
     expect_works(pair);
@@ -300,8 +305,8 @@ void nobody_accepts() {
     const auto pair = std::make_shared<Topology>();
     auto bound = std::make_optional<Bound>(pair);
     Sender sender = bound->send({.connections = 3, .bytes = endless});
-    const auto arrived = [] { return nic_count("rx1_split_packets") > 30; };
-    EXPECT("payload waits in connections", within(60, arrived), nic_count("rx1_split_packets"));
+    const auto split = [] { return queue_count(nic_kind()->split); };
+    EXPECT("payload waits in connections", within(60, [&] { return split() > 30; }), split());
     bound.reset();
 }
 
@@ -309,6 +314,7 @@ void nobody_accepts() {
 
 template <Part first>
 void nic_module_goes() {
+    nic_need(NIC_VIRTUAL);
     const Reload reload("dmnic");
     Live live;
     EXPECT_EQUAL("rmmod dmnic", 0, unload_module("dmnic"));
@@ -319,6 +325,7 @@ void nic_module_goes() {
 }
 
 void nic_module_comes_back() {
+    nic_need(NIC_VIRTUAL);
     Live live;
     {
         const Reload reload("dmnic");
@@ -332,6 +339,7 @@ void nic_module_comes_back() {
 }
 
 void modules_unload() {
+    nic_need(NIC_VIRTUAL);
     {
         Live live;
         EXPECT_EQUAL("rmmod accelmem with memory in use", EWOULDBLOCK, unload_module("accelmem"));
@@ -346,6 +354,7 @@ void modules_unload() {
 }
 
 void modules_work_again() {
+    nic_need(NIC_VIRTUAL);
     expect_works(std::make_shared<Topology>());
 }
 
@@ -358,7 +367,7 @@ void ring_sizes() {
         EXPECT_EQUAL("ring", size, devmem::rings(live.bound.ifindex).rx);
         expect_flow_on(true, *live.reader, fmt::format("ring of {}", size));
     }
-    EXPECT_EQUAL("binding of the queue", live.bound.id, binding_of(live.bound.ifindex, 1));
+    EXPECT_EQUAL("binding of the queue", live.bound.id, binding_of(live.bound.ifindex));
 }
 
 void mtu_changes() {
@@ -387,6 +396,7 @@ std::string expect_refused(const char* what, std::initializer_list<int> errors, 
 }
 
 void too_few_channels() {
+    nic_need(NIC_QUEUES);
     Live live;
     const auto ifindex = live.bound.ifindex;
     devmem::set_rss_table(ifindex, {});
@@ -399,7 +409,7 @@ void too_few_channels() {
     EXPECT_EQUAL("channels", 3, devmem::channels(ifindex).rx);
     spread_over(ifindex, {1});
     expect_flow_on(true, *live.reader, "3 channels");
-    EXPECT_EQUAL("binding of the queue", live.bound.id, binding_of(ifindex, 1));
+    EXPECT_EQUAL("binding of the queue", live.bound.id, binding_of(ifindex));
 }
 
 void no_split() {
@@ -424,6 +434,7 @@ std::string debugfs_of(const char* interface) {
 
 // For a bind only: 6.12 WARNs when a queue does not start again at an unbind.
 void bind_fails(const char* knob, int error) {
+    nic_need(NIC_FAILS);
     Live live;
     const auto ifindex = live.bound.ifindex;
     live.bound.binding.reset();
@@ -432,16 +443,16 @@ void bind_fails(const char* knob, int error) {
     for (int i = 0; i < 3; i++) {
         std::ofstream(file) << 1;
         expect_refused("bind-rx", {error}, [&] {
-            const devmem::RxBinding again(ifindex, queue_1, *live.bound.memory);
+            const devmem::RxBinding again(ifindex, the_queue, *live.bound.memory);
         });
         int left = -1;
         std::ifstream(file) >> left;
         EXPECT_EQUAL("failures to come", 0, left);
-        EXPECT_EQUAL("binding of the queue", 0, binding_of(ifindex, 1));
+        EXPECT_EQUAL("binding of the queue", 0, binding_of(ifindex));
         expect_flow_on(false, *live.reader, "after a failure");
     }
     const auto memory = devmem::DmaBuf::accelmem(mebibyte);
-    const devmem::RxBinding again(ifindex, queue_1, memory);
+    const devmem::RxBinding again(ifindex, the_queue, memory);
     live.reader->knows(again.id(), &memory);
     expect_flow_on(true, *live.reader, "bound at last");
 }
@@ -496,7 +507,6 @@ const ktap_test tests[] = {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (!module_loaded("dmnic") || !module_loaded("accelmem"))
-        return ktap_skip_all("no dmnic or no accelmem module");
+    if (const char* missing = nic_missing()) return ktap_skip_all(missing);
     return run_tests(tests, argc, argv);
 }

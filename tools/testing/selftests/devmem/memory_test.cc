@@ -19,7 +19,8 @@ struct Kind {
 };
 constexpr Kind kinds[] = {{"accelmem", "/dev/accelmem"},
                           {"udmabuf", "/dev/udmabuf"},
-                          {"heap", "/dev/dma_heap/system"}};
+                          {"heap", "/dev/dma_heap/system"},
+                          {"accelmem:1", "/dev/accelmem1"}};
 
 bool is_there(const Kind& kind) {
     return ::access(kind.device, R_OK | W_OK) == 0;
@@ -80,6 +81,7 @@ const ktap_test tests[] = {
     {"accelmem: in and out, exact", caught<in_and_out<0>>},
     {"udmabuf: in and out, exact", caught<in_and_out<1>>},
     {"the system heap: in and out, exact", caught<in_and_out<2>>},
+    {"the BAR of a PCI device: in and out, exact", caught<in_and_out<3>>},
     {"gathered from each kind into each: exact", caught<from_each_to_each>},
     {"no such heap: it says which", caught<no_such_heap>},
 };

@@ -80,7 +80,7 @@ void Live::end(Part part) {
             stage_.memory.close();
             break;
         case Part::nic:
-            stage_.topology.here("ip link del dm0");
+            stage_.topology.remove_nic();
             break;
     }
 }
@@ -296,6 +296,7 @@ void replaced() {
 
 template <Part first>
 void nic_module_goes() {
+    nic_need(NIC_VIRTUAL);
     const Reload reload("dmnic");
     Live live(Way::lost);
     EXPECT_EQUAL("rmmod dmnic", 0, unload_module("dmnic"));
@@ -307,6 +308,7 @@ void nic_module_goes() {
 }
 
 void nic_module_comes_back() {
+    nic_need(NIC_VIRTUAL);
     Live live(Way::delayed);
     {
         const Reload reload("dmnic");

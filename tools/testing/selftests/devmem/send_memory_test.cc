@@ -12,6 +12,7 @@
 #include <random>
 #include <vector>
 
+#include "devmem/memory_kind.h"
 #include "leftovers.h"
 #include "process.h"
 #include "tx_stage.h"
@@ -23,7 +24,7 @@ constexpr std::uint64_t page = 4096;
 // ---- memory ---------------------------------------------------------------
 
 devmem::DmaBuf accelmem() {
-    return devmem::DmaBuf::accelmem(4 * mebibyte);
+    return devmem::MemoryKind(device_memory()).allocate(4 * mebibyte);
 }
 
 devmem::DmaBuf whole_udmabuf() {

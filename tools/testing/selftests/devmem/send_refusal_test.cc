@@ -64,7 +64,7 @@ void wrong_ids() {
     {
         const devmem::HeaderSplit split(stage.ifindex);
         const auto memory = devmem::DmaBuf::accelmem(mebibyte);
-        const std::array<std::uint32_t, 1> queue{1};
+        const std::array<std::uint32_t, 1> queue{nic_kind()->queue};
         const devmem::RxBinding receiving(stage.ifindex, queue, memory);
         expect_refusal(stream, "an RX binding's id", EINVAL, one, receiving.id(), MSG_ZEROCOPY);
     }

@@ -417,7 +417,7 @@ class DeviceEnd {
     }
 
     std::uint32_t ifindex_;
-    std::vector<std::uint32_t> queues_ = {1};
+    std::vector<std::uint32_t> queues_ = {nic_kind()->queue};
     devmem::HeaderSplit split_{ifindex_};
     devmem::DmaBuf landing_ = devmem::DmaBuf::accelmem(8 * mebibyte);
     devmem::DmaBuf source_ = devmem::DmaBuf::accelmem(periods * Pattern::period);
@@ -488,7 +488,7 @@ class Echo {
     }
 
     std::uint32_t ifindex_ = devmem::interface_index("dm0");
-    std::vector<std::uint32_t> queues_ = {1};
+    std::vector<std::uint32_t> queues_ = {nic_kind()->queue};
     devmem::HeaderSplit split_{ifindex_};
     devmem::DmaBuf memory_ = devmem::DmaBuf::accelmem(8 * mebibyte);
     devmem::RxBinding rx_{ifindex_, queues_, memory_};

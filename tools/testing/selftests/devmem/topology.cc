@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <ifaddrs.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -16,12 +17,15 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <vector>
 
+#include "devmem/fd.h"
 #include "process.h"
 
 namespace {
@@ -53,6 +57,41 @@ class EthtoolSocket {
     ifreq request_{};
 };
 
+constexpr unsigned lower_up = 0x10000;  // IFF_LOWER_UP, which <net/if.h> lacks
+
+// As netlink has them, lower_up too.
+unsigned flags_of(const std::string& interface) {
+    ifaddrs* all = nullptr;
+    if (::getifaddrs(&all) != 0) throw_errno_of("getifaddrs");
+    const ifaddrs* found = all;
+    while (found && interface != found->ifa_name) found = found->ifa_next;
+    const std::optional<unsigned> flags =
+        found ? std::make_optional(found->ifa_flags) : std::nullopt;
+    ::freeifaddrs(all);
+    if (!flags) throw std::runtime_error("no interface " + interface);
+    return *flags;
+}
+
+// What is down has no link to wait for.
+void await_link_of(const std::string& interface) {
+    const auto done = [&] { return !(flags_of(interface) & IFF_UP) || has_link(interface); };
+    if (!within(60, done)) throw std::runtime_error(interface + " has no link");
+}
+
+/// This process is in another namespace for as long as this lives.
+class Visit {
+  public:
+    Visit(int netns, int home) : home_(home) {
+        if (::setns(netns, CLONE_NEWNET) != 0) throw_errno_of("setns");
+    }
+    ~Visit() { ::setns(home_, CLONE_NEWNET); }
+    Visit(const Visit&) = delete;
+    Visit& operator=(const Visit&) = delete;
+
+  private:
+    int home_;
+};
+
 std::uint32_t count_statistics(EthtoolSocket& nic) {
     // struct ethtool_sset_info in words: command, reserved, mask (64 bits), the count
     std::array<std::uint32_t, 6> words{ETHTOOL_GSSET_INFO, 0, 1U << ETH_SS_STATS};
@@ -80,16 +119,15 @@ void Topology::forget_there() {
 }
 
 void Topology::make_nic(const Options& options) {
+    nic_make(there_, options.mtu, options.queues);
     here(
         fmt::format("ip -batch - <<-END\n"
                     "link set lo up\n"
-                    "link add name dm0 mtu {0} numrxqueues {1} numtxqueues {1} type dmnic\n"
-                    "link set dm0p netns /proc/{2}/fd/{3}\n"
-                    "addr add {4}/24 dev dm0\n"
-                    "addr add {5}/64 dev dm0 nodad\n"
+                    "addr add {}/24 dev dm0\n"
+                    "addr add {}/64 dev dm0 nodad\n"
                     "link set dm0 up\n"
                     "END\n",
-                    options.mtu, options.queues, ::getpid(), there_, v4_here, v6_here));
+                    v4_here, v6_here));
     there(
         fmt::format("ip -batch - <<-END\n"
                     "link set lo up\n"
@@ -98,13 +136,26 @@ void Topology::make_nic(const Options& options) {
                     "link set dm0p up\n"
                     "END\n",
                     v4_there, v6_there));
-    if (!within(60, [] { return has_link("dm0"); })) throw std::runtime_error("dm0 has no link");
+    await_link();
+}
+
+void Topology::remove_nic() const {
+    std::optional<Visit> there;
+    if (::if_nametoindex("dm0") == 0) there.emplace(there_, here_);
+    nic_remove();
+}
+
+void Topology::await_link() const {
+    await_link_of("dm0");
+    const Visit there(there_, here_);
+    await_link_of("dm0p");
 }
 
 void Topology::make_vlan(std::string_view above) const {
-    here(fmt::format("ip link add link {} name v5 type vlan id 5 && ip link set v5 up && "
-                     "ip addr add 10.10.0.1/24 dev v5 && ip addr add fd10::1/64 dev v5 nodad",
-                     above));
+    here(
+        fmt::format("ip link add link {} name v5 type vlan id 5 && ip link set v5 up && "
+                    "ip addr add 10.10.0.1/24 dev v5 && ip addr add fd10::1/64 dev v5 nodad",
+                    above));
     there(
         "ip link add link dm0p name v5 type vlan id 5 && ip link set v5 up &&"
         "ip addr add 10.10.0.2/24 dev v5 && ip addr add fd10::2/64 dev v5 nodad");
@@ -121,15 +172,7 @@ void Topology::there(std::string_view command) const {
 // The kernel takes note of a new link some time after it is there, and drops what an interface is
 // to send until then. It holds RTNL meanwhile; so does ethtool, which waits for the end of it.
 bool has_link(const std::string& interface) {
-    const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    ifreq request{};
-    std::strncpy(request.ifr_name, interface.c_str(), sizeof(request.ifr_name) - 1);
-    const bool failed = ::ioctl(fd, SIOCGIFFLAGS, &request) != 0;
-    const int error = errno;
-    ::close(fd);
-    errno = error;
-    if (failed) throw_errno_of("flags of " + interface);
-    if (!(request.ifr_flags & IFF_RUNNING)) return false;
+    if (~flags_of(interface) & (IFF_RUNNING | lower_up)) return false;
     ethtool_value link{.cmd = ETHTOOL_GLINK, .data = 0};
     EthtoolSocket(interface).call(&link);
     return link.data != 0;
@@ -149,6 +192,23 @@ std::uint64_t nic_count(const std::string& name, const std::string& interface) {
     for (std::uint32_t i = 0; i < count; i++)
         if (name == &names[sizeof(ask_names) + i * ETH_GSTRING_LEN]) return values[1 + i];
     throw std::runtime_error("no statistic " + name);
+}
+
+std::uint64_t queue_count(const char* what, std::uint32_t queue) {
+    std::array<char, ETH_GSTRING_LEN> name{};
+    std::snprintf(name.data(), name.size(), what, queue);
+    return nic_count(name.data());
+}
+
+std::uint64_t cut_segments() {
+    std::uint64_t sum = 0;
+    for (const char* const* name = nic_kind()->cut; *name; name++) sum += nic_count(*name);
+    return sum;
+}
+
+std::string device_memory() {
+    const unsigned number = nic_kind()->accelmem;
+    return number == 0 ? "accelmem" : fmt::format("accelmem:{}", number);
 }
 
 // Two lines for each protocol: names, then numbers.

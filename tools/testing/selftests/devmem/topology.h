@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "nic.h"
+
 struct PairOptions {
     unsigned mtu = 1500;
     unsigned queues = 4;
@@ -28,6 +30,10 @@ class Topology {
 
     /// Makes the NIC, when it has been deleted. It has a link then.
     void make_nic(const Options& options = {});
+    /// Deletes it, also where dm0 has moved there.
+    void remove_nic() const;
+    /// Waits until both ends have a link: a NIC may lose it when a setting of it changes.
+    void await_link() const;
     /// Makes VLAN 5: v5, above dm0p, and above dm0 or what stands on that.
     ///
     ///    v5  10.10.0.2  fd10::2  <====>  v5  10.10.0.1  fd10::1
@@ -48,11 +54,18 @@ class Topology {
     int here_ = -1, there_ = -1;
 };
 
+/// Device memory of the kind that this NIC is tested with, in the words of devmem::MemoryKind.
+std::string device_memory();
+
 /// An interface in this namespace has a link, and what it is given to send is sent.
 bool has_link(const std::string& interface);
 
 /// A count that `ethtool -S` shows for an interface in this namespace; throws if there is none.
 std::uint64_t nic_count(const std::string& name, const std::string& interface = "dm0");
+/// What a queue of dm0 has counted; `what` is of struct nic_kind.
+std::uint64_t queue_count(const char* what, std::uint32_t queue = nic_kind()->queue);
+/// Segments that dm0 has cut.
+std::uint64_t cut_segments();
 
 /// A count of TCP in this namespace, from /proc/net/netstat; throws if there is none.
 std::uint64_t tcp_count(const std::string& name);

@@ -5,6 +5,12 @@
 #include <system_error>
 #include <utility>
 
+#include "devmem/memory_kind.h"
+#include "topology.h"
+
+TxMemory::TxMemory(std::uint64_t size)
+    : TxMemory(devmem::MemoryKind(device_memory()).allocate(size)) {}
+
 TxMemory::TxMemory(devmem::DmaBuf memory)
     : memory_(std::move(memory)),
       bytes_(memory_->size()),

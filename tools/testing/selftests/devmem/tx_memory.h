@@ -16,8 +16,8 @@ using devmem::Extent;
 /// Memory of random bytes, which are known here too.
 class TxMemory {
   public:
-    /// Of accelmem.
-    explicit TxMemory(std::uint64_t size) : TxMemory(devmem::DmaBuf::accelmem(size)) {}
+    /// Of device_memory().
+    explicit TxMemory(std::uint64_t size);
     explicit TxMemory(devmem::DmaBuf memory);
 
     [[nodiscard]] const devmem::DmaBuf& dmabuf() const { return *memory_; }

@@ -31,7 +31,7 @@ RawTxBinding::RawTxBinding(std::uint32_t ifindex, int dmabuf_fd) {
 }
 
 std::string why_no_sending() {
-    if (!module_loaded("dmnic") || !module_loaded("accelmem")) return "no dmnic or no accelmem";
+    if (const char* missing = nic_missing()) return missing;
     RawSocket socket;
     const auto reply = socket.ask(RawRequest(socket.family("netdev"), NETDEV_CMD_BIND_TX));
     return reply.error == EOPNOTSUPP ? "this kernel does not send device memory" : "";

@@ -17,6 +17,7 @@ static const struct ktap_test tests[] = {
 	{ "a segment of several pages", uapi_large_frags },
 	{ "SCM_DEVMEM_LINEAR: bytes before the frags, in the iovec", uapi_linear },
 	{ "device memory without MSG_SOCK_DEVMEM: EFAULT", uapi_no_flag },
+	{ "without MSG_SOCK_DEVMEM: an ordinary read up to device memory", uapi_no_flag_mixed },
 	{ "MSG_SOCK_DEVMEM with host memory: an ordinary copy", uapi_readable },
 	{ "device and host memory are never in one recvmsg()", uapi_mixed },
 	{ "MSG_WAITALL", uapi_waitall },
@@ -73,11 +74,11 @@ void differs(const char *what, const char *here, const char *upstream)
 int main(int argc, char **argv)
 {
 	struct ktap_test chosen[TESTS];
+	const char *missing = nic_missing();
 	int i, count = 0;
 
-	if (access("/sys/module/dmnic", F_OK) ||
-	    access("/sys/module/accelmem", F_OK))
-		return ktap_skip_all("no dmnic or no accelmem module");
+	if (missing)
+		return ktap_skip_all(missing);
 	for (i = 0; i < TESTS; i++)
 		if (argc < 2 || strstr(tests[i].name, argv[1]))
 			chosen[count++] = tests[i];

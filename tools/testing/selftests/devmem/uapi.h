@@ -3,7 +3,7 @@
  * uapi*.c share. Nothing here stands between them and the kernel.
  *
  *    "there"                          "here", where the test runs
- *    dm0p  10.9.0.2           <====>  dm0  10.9.0.1, queues 0..3
+ *    dm0p  10.9.0.2           <====>  dm0  10.9.0.1, queues 0..3, or what nic.h has
  *    struct stage: .there             .here, .listener, .netlink, .memory
  */
 #ifndef SELFTEST_UAPI_H
@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include "ktap.h"
+#include "nic.h"
 
 /* Spelled out, as libc does not have them: where it does, it must agree. */
 #ifndef MSG_SOCK_DEVMEM
@@ -107,7 +108,9 @@ void shell_there(const char *format, ...)
 int socket_there(int family, int type);
 /* Header split: ETHTOOL_TCP_DATA_SPLIT_ENABLED or _DISABLED. */
 void nic_split(uint8_t value);
-/* All that comes in from now on goes to that queue. */
+/* The queue that is bound. */
+#define QUEUE			(nic_kind()->queue)
+/* All that comes in from now on goes to that queue; if there is one, it does. */
 void nic_steer(uint32_t queue);
 
 /* --- uapi_memory.c: dmabufs of accelmem ----------------------------------- */
@@ -128,7 +131,7 @@ struct stage {
 	uint32_t ifindex;
 	int memory;		/* a dmabuf, @size bytes */
 	size_t size;
-	uint32_t id;		/* of the binding to queue 1 */
+	uint32_t id;		/* of the binding to QUEUE */
 	int other;		/* another one, bound to queue 2, if any */
 	uint32_t other_id;
 	int listener;
@@ -138,7 +141,7 @@ struct stage {
 
 /* Only the NIC and a netlink socket: nothing is bound. */
 void stage_open_bare(struct stage *s);
-/* All of it, and all traffic goes to queue 1. */
+/* All of it, and all traffic goes to QUEUE. */
 void stage_open(struct stage *s);
 /* Makes @fd the listener. */
 void stage_listen(struct stage *s, int fd);
@@ -224,6 +227,7 @@ void uapi_numbers(void);
 void uapi_frags(void);
 void uapi_large_frags(void);
 void uapi_no_flag(void);
+void uapi_no_flag_mixed(void);
 void uapi_readable(void);
 void uapi_mixed(void);
 void uapi_waitall(void);

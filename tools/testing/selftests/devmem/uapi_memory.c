@@ -13,8 +13,13 @@
 
 static int device_open(void)
 {
-	int fd = open(ACCELMEM_DEVICE, O_RDWR | O_CLOEXEC);
+	unsigned int number = nic_kind()->accelmem;
+	char path[32] = ACCELMEM_DEVICE;
+	int fd;
 
+	if (number)
+		snprintf(path, sizeof(path), ACCELMEM_DEVICE "%u", number);
+	fd = open(path, O_RDWR | O_CLOEXEC);
 	KTAP_NEED(fd >= 0);
 	return fd;
 }

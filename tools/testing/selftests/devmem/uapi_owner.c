@@ -76,7 +76,7 @@ void uapi_token_close(void)
 	close(s.memory);
 	s.netlink = netlink_open();
 	s.memory = -1;
-	KTAP_CHECK(unbound(&s, 1));
+	KTAP_CHECK(unbound(&s, QUEUE));
 	held = memory_used();
 	KTAP_CHECK(held >= s.before + s.size);
 	stage_disconnect(&s);

@@ -111,14 +111,22 @@ void uapi_no_flag(void)
 	KTAP_ERRNO(readv(s.here, &iov, 1), EFAULT);
 	KTAP_CHECK(stage_waiting(&s) == 100);
 	drain(&s);
+	stage_close(&s);
+}
 
-	/* Up to the device memory it is an ordinary read. */
+void uapi_no_flag_mixed(void)
+{
+	unsigned char bytes[100];
+	struct stage s;
+
+	nic_need(NIC_QUEUES);
+	stage_open(&s);
 	nic_steer(0);
 	stage_send(&s, 60);
-	nic_steer(1);
+	nic_steer(QUEUE);
 	stage_send(&s, 30);
 	KTAP_CHECK(recv(s.here, bytes, sizeof(bytes), 0) == 60);
-	KTAP_CHECK(bytes[0] == stream_byte(100) && bytes[59] == stream_byte(159));
+	KTAP_CHECK(bytes[0] == stream_byte(0) && bytes[59] == stream_byte(59));
 	KTAP_ERRNO(recv(s.here, bytes, sizeof(bytes), 0), EFAULT);
 	s.read += 60;
 	drain(&s);
@@ -129,6 +137,7 @@ void uapi_readable(void)
 {
 	struct stage s;
 
+	nic_need(NIC_QUEUES);
 	stage_open(&s);
 	nic_steer(0);
 	stage_send(&s, 1000);
@@ -150,6 +159,7 @@ static void receive_by_kind(int flags)
 	struct stage s;
 	int i;
 
+	nic_need(NIC_QUEUES);
 	stage_open(&s);
 	for (i = 0; i < 4; i++) {
 		nic_steer(i % 2);

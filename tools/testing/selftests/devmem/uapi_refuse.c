@@ -20,7 +20,7 @@ static struct reply reply;
 static void ask_for_queue(const struct stage *s, int netlink)
 {
 	bind_begin(&request, s, s->memory);
-	bind_add(&request, 1, NETDEV_QUEUE_TYPE_RX);
+	bind_add(&request, QUEUE, NETDEV_QUEUE_TYPE_RX);
 	request_ask(netlink, &request, &reply);
 }
 
@@ -38,9 +38,9 @@ static void expect_possible(const struct stage *s)
 {
 	int fd = netlink_open();
 
-	KTAP_CHECK(bind_queue(s, fd, s->memory, 1) >= 1);
+	KTAP_CHECK(bind_queue(s, fd, s->memory, QUEUE) >= 1);
 	close(fd);
-	KTAP_CHECK(unbound(s, 1));
+	KTAP_CHECK(unbound(s, QUEUE));
 }
 
 /* --- privilege ------------------------------------------------------------- */
@@ -92,7 +92,7 @@ void uapi_bind_privilege(void)
 	stage_open_bare(&s);
 	in_child(as_nobody, &s);
 	in_child(as_own_root, &s);
-	KTAP_CHECK(binding_of(&s, 1) == 0);
+	KTAP_CHECK(binding_of(&s, QUEUE) == 0);
 	expect_possible(&s);
 	stage_close(&s);
 }
@@ -113,7 +113,7 @@ void uapi_bind_split(void)
 		expect_message("tcp-data-split is disabled");
 	differs("header split off", told ? "EINVAL" : "ENODATA, by the driver",
 		"ENODATA in 6.12, EINVAL since 6.14");
-	KTAP_CHECK(binding_of(&s, 1) == 0);
+	KTAP_CHECK(binding_of(&s, QUEUE) == 0);
 	nic_split(ETHTOOL_TCP_DATA_SPLIT_ENABLED);
 	expect_possible(&s);
 	stage_close(&s);
@@ -153,7 +153,7 @@ void uapi_bind_xdp(void)
 		expect_message("unable to custom memory provider to device with XDP program attached");
 	else
 		KTAP_CHECK(strstr(reply.message, "with XDP program attached"));
-	KTAP_CHECK(binding_of(&s, 1) == 0);
+	KTAP_CHECK(binding_of(&s, QUEUE) == 0);
 	close(link);
 	expect_possible(&s);
 	stage_close(&s);
@@ -193,11 +193,11 @@ void uapi_bind_xsk(void)
 	int xsk;
 
 	stage_open_bare(&s);
-	xsk = xsk_bind(s.ifindex, 1);
+	xsk = xsk_bind(s.ifindex, QUEUE);
 	ask_for_queue(&s, s.netlink);
 	KTAP_CHECK(reply.error == EBUSY);
 	expect_message("designated queue already in use by AF_XDP");
-	KTAP_CHECK(binding_of(&s, 1) == 0);
+	KTAP_CHECK(binding_of(&s, QUEUE) == 0);
 	close(xsk);
 	/* The socket leaves its queue some time after it is closed. */
 	for (end = now() + 120; reply.error == EBUSY && now() < end; usleep(2000))
@@ -209,7 +209,7 @@ void uapi_bind_xsk(void)
 static void ask_with_page_size(const struct stage *s, int netlink, uint32_t size)
 {
 	bind_begin(&request, s, s->memory);
-	bind_add(&request, 1, NETDEV_QUEUE_TYPE_RX);
+	bind_add(&request, QUEUE, NETDEV_QUEUE_TYPE_RX);
 	request_u32(&request, NETDEV_A_DMABUF_RX_PAGE_SIZE, size);
 	request_ask(netlink, &request, &reply);
 }
@@ -220,9 +220,9 @@ static bool bind_with_page_size(const struct stage *s, uint32_t size)
 	int fd = netlink_open();
 
 	ask_with_page_size(s, fd, size);
-	KTAP_CHECK((binding_of(s, 1) != 0) == !reply.error);
+	KTAP_CHECK((binding_of(s, QUEUE) != 0) == !reply.error);
 	close(fd);
-	KTAP_CHECK(unbound(s, 1));
+	KTAP_CHECK(unbound(s, QUEUE));
 	return !reply.error;
 }
 
@@ -238,7 +238,7 @@ void uapi_bind_page_size(void)
 	for (i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		ask_with_page_size(&s, s.netlink, bad[i]);
 		KTAP_CHECK(reply.error == EINVAL || reply.error == ERANGE);
-		KTAP_CHECK(binding_of(&s, 1) == 0);
+		KTAP_CHECK(binding_of(&s, QUEUE) == 0);
 	}
 	known = bind_with_page_size(&s, PAGE);
 	KTAP_CHECK(known || (!ours() && reply.error == EINVAL));
@@ -278,13 +278,13 @@ void uapi_bind_unanswered(void)
 	for (i = 0; i < 20; i++) {
 		fd = netlink_full(&s);
 		bind_begin(&request, &s, s.memory);
-		bind_add(&request, 1, NETDEV_QUEUE_TYPE_RX);
+		bind_add(&request, QUEUE, NETDEV_QUEUE_TYPE_RX);
 		request.head.nlmsg_len = request.len;
 		request_send(fd, &request);
-		stays = binding_of(&s, 1);
+		stays = binding_of(&s, QUEUE);
 		KTAP_CHECK(!stays || !ours());
 		close(fd);
-		KTAP_CHECK(unbound(&s, 1));
+		KTAP_CHECK(unbound(&s, QUEUE));
 	}
 	differs("a binding whose id can't be told", stays ? "stays" : "is undone",
 		"stays");

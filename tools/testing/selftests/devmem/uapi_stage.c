@@ -197,8 +197,8 @@ void stage_open_bare(struct stage *s)
 void stage_open(struct stage *s)
 {
 	stage_open_bare(s);
-	s->id = bind_queue(s, s->netlink, s->memory, 1);
-	nic_steer(1);
+	s->id = bind_queue(s, s->netlink, s->memory, QUEUE);
+	nic_steer(QUEUE);
 	stage_listen(s, socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
 	stage_connect(s);
 }
