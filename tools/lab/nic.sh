@@ -44,21 +44,60 @@ nic_devices() {
 	VM_MEMORY=memory-backend-file,mem-path=$1/ram
 	VM_DEVICES=(-object "memory-backend-file,id=bar,size=64M,share=on,mem-path=$1/bar"
 		-device ivshmem-plain,memdev=bar -netdev user,id=nic -device e1000e,netdev=nic)
+	nic_iommu
+}
+
+# nic_pair: the same for tests inside, which have a NIC for each end, and look at the BAR there.
+nic_pair() {
+	VM_DEVICES=(-object memory-backend-memfd,id=bar,size=64M,share=on -device ivshmem-plain,memdev=bar
+		-netdev hubport,id=here,hubid=0 -device e1000e,netdev=here
+		-netdev hubport,id=there,hubid=0 -device e1000e,netdev=there)
+	nic_iommu
+}
+
+nic_iommu() {
 	if [[ ${OPT[iommu]:-} ]]; then
 		VM_DEVICES=(-device intel-iommu,intremap=off "${VM_DEVICES[@]}")
 		VM_APPEND=intel_iommu=on
 	fi
 }
 
-# The demonstration.
-nic_demo() {
+# nic_options: for a machine to run things in, --nic and --iommu.
+nic_options() {
+	if [[ ${OPT[nic]:-} ]]; then
+		nic_known
+		nic_pair
+	elif [[ ${OPT[iommu]:-} ]]; then
+		misuse "--iommu: dmnic has none, but --nic e1000e can"
+	fi
+}
+
+nic_known() {
 	[[ ${OPT[nic]} == e1000e ]] || misuse "--nic: there is e1000e, not ${OPT[nic]}"
 	[[ ${OPT[kernel]} != 6.12 ]] || misuse "--nic: the driver's patches are for 6.1"
+}
+
+# The demonstration.
+nic_demo() {
+	nic_known
 	[[ ! ${OPT[file]:-} ]] || misuse "--nic: what is sent is random, so that nobody else can have it"
 	need "for who looks from outside" python3
 	vm_prepare_kernel
 	build_programs "the demonstration" "$BUILD" devmem-demo-nic
 	nic_run $((16 << 20))
+}
+
+# The guest's tests that make sense where the NIC is none of ours: at both ends it has one queue, and
+# nobody makes, deletes or hinders it.
+NIC_TESTS=(e1000e_test receive_test send_test sender_test lifetime_test send_lifetime_test send_refusal_test uapi_test
+	netlink_test memory_test send_memory_test)
+
+# What happens to the NIC under traffic, from e1000e_test. NIC_TESTS take long.
+nic_inside() {
+	OPT[nic]=e1000e
+	OPT[timeout]=1200
+	nic_pair
+	vm "$BUILD/$SELFTESTS/e1000e_test" under </dev/null
 }
 
 # The same as a test.
@@ -70,4 +109,5 @@ test_nic() {
 	test_check "e1000e: payload goes to and comes from a BAR, and is never in RAM" nic_run $((2 << 20))
 	OPT[iommu]=yes
 	test_check "e1000e: the same behind an IOMMU" nic_run $((2 << 20))
+	test_check "e1000e: unbound from its driver, suspended, reset and resized under traffic" nic_inside
 }

@@ -6,27 +6,24 @@
 SELFTESTS=tools/testing/selftests/devmem
 
 lab_test() {
-	options "--kernel= --debug" "$@"
+	options "--kernel= --debug --nic= --iommu" "$@"
+	nic_options
 	need "to run the tests" python3 python3-docutils shellcheck clang-format sparse
 	test_all | "$LAB/tools/lab/ktap-report"
 }
 
 test_all() {
-	# DMA debugging gives up when an allocation of its own fails; what comes later is without it.
-	local last=$BUILD/$SELFTESTS/alloc_failure_test
 	# Of the host's, some are beside the guests, and those that boot machines of their own after them.
 	local beside=(static series unit abi install sanitized threads fuzz) after=(nic) host=()
 	local guest=() name status=0
 	local -A chosen=()
 	# What is on record is of 6.1.
 	[[ ${OPT[kernel]} != 6.1 || ${OPT[debug]:-} ]] || after+=(bench)
+	[[ ! ${OPT[nic]:-} ]] || beside=() after=()
 	host=("${beside[@]}" "${after[@]}")
 	printf '# Expect: build\n  # Subtest: build\n'
 	vm_prepare
-	for name in "$LAB/$SELFTESTS"/*.sh "$BUILD/$SELFTESTS"/*_test; do
-		[[ ! -x $name || ${name##*/} == lib.sh || $name == "$last" ]] || guest+=("$name")
-	done
-	guest+=("$last")
+	test_inside
 
 	test_choose "${ARGS[@]:-all}"
 	test_guests_begin
@@ -57,6 +54,21 @@ test_host() {
 	done
 }
 
+# test_inside: what can run in the guest.
+test_inside() {
+	# DMA debugging gives up when an allocation of its own fails; what comes later is without it.
+	local last=$BUILD/$SELFTESTS/alloc_failure_test
+	if [[ ${OPT[nic]:-} ]]; then
+		guest=("${NIC_TESTS[@]/#/$BUILD/$SELFTESTS/}")
+		return
+	fi
+	guest=(kunit)
+	for name in "$LAB/$SELFTESTS"/*.sh "$BUILD/$SELFTESTS"/*_test; do
+		[[ ! -x $name || $name == */lib.sh || $name == */e1000e_test || $name == "$last" ]] || guest+=("$name")
+	done
+	guest+=("$last")
+}
+
 # test_choose NAME...: notes what is to run. "host" and "guest" are all of theirs.
 test_choose() {
 	local name
@@ -64,10 +76,10 @@ test_choose() {
 		case $name in
 		all) test_choose host guest ;;
 		host) test_choose "${host[@]}" ;;
-		guest) test_choose kunit "${guest[@]##*/}" ;;
+		guest) test_choose "${guest[@]##*/}" ;;
 		*)
-			[[ " ${host[*]} kunit ${guest[*]##*/} " == *" $name "* ]] ||
-				die "no test $name: there are host (${host[*]}) and guest (kunit ${guest[*]##*/})"
+			[[ " ${host[*]} ${guest[*]##*/} " == *" $name "* ]] ||
+				die "no test $name: there are host (${host[*]}) and guest (${guest[*]##*/})"
 			chosen[$name]=1
 			printf '# Expect: %s\n' "$name"
 			;;
@@ -80,10 +92,9 @@ test_choose() {
 test_guests_begin() {
 	local name scripts=() programs=()
 	GUESTS=()
-	[[ ! ${chosen[kunit]:-} ]] || scripts+=(kunit)
 	for name in "${guest[@]}"; do
 		[[ ${chosen[${name##*/}]:-} ]] || continue
-		if [[ $name == *.sh ]]; then scripts+=("$name"); else programs+=("$name"); fi
+		if [[ $name == *.sh || $name == kunit ]]; then scripts+=("$name"); else programs+=("$name"); fi
 	done
 	if [[ ${OPT[debug]:-} ]]; then
 		test_guest "${scripts[@]}" "${programs[@]}"

@@ -6,11 +6,12 @@
 VM_SOURCE=tools/testing/selftests/devmem/qemu
 
 lab_vm() {
-	options "--kernel= --debug --share= --timeout= ..." "$@"
+	options "--kernel= --debug --nic= --iommu --share= --timeout= ..." "$@"
 	if [[ ! ${ARGS[*]} && ! -t 0 ]]; then
 		misuse "vm: a shell needs a terminal; what is CMD?"
 	fi
 	[[ ${OPT[timeout]:-0} =~ ^[0-9]+$ ]] || misuse "--timeout: ${OPT[timeout]} is no number of seconds"
+	nic_options
 	vm_prepare
 	vm "${ARGS[@]:-bash}"
 }
@@ -66,7 +67,7 @@ vm_job() {
 	path=$BUILD/userspace/tools:$BUILD/userspace/examples:$BUILD/tools/testing/selftests/devmem
 	path+=:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 	printf 'export %q\n' HOME=/root USER=root LANG=C.UTF-8 "TERM=${TERM:-dumb}" "PATH=$path" \
-		"DEVMEM_BUILD=$BUILD" "DEVMEM_TREE=$LAB"
+		"DEVMEM_BUILD=$BUILD" "DEVMEM_TREE=$LAB" "DEVMEM_NIC=${OPT[nic]:-dmnic}"
 	if [[ ${tty:-} ]]; then
 		printf 'stty sane rows %d cols %d\n' "$(tput lines)" "$(tput cols)"
 	fi
