@@ -18,9 +18,6 @@
 #include "devmem_token_priv.h"
 #include "page_pool_priv.h"
 
-/* Most numbers looked at with one taking of the locks. */
-#define DEVMEM_RETURN_BATCH	128
-
 static void devmem_niovs_put(struct net_iov *niov, u32 count)
 {
 	struct page_pool_return ret = {};
@@ -252,37 +249,30 @@ u32 devmem_token_return(struct sock *sk, u32 number)
 u32 devmem_tokens_return(struct sock *sk, const struct dmabuf_token *ranges,
 			 unsigned int n)
 {
-	u32 done = 0, taken, all = 0, count, batch;
 	struct page_pool_return ret = {};
 	u32 budget = DEVMEM_RETURN_MAX;
 	struct devmem_tokens *tokens;
+	u32 count, taken = 0;
 
 	/* Pairs with devmem_tokens_create(). */
 	tokens = smp_load_acquire(&sk->sk_devmem_tokens);
 	if (!tokens)
 		return 0;
-	for (; n && budget; all += taken) {
-		batch = min_t(u32, budget, DEVMEM_RETURN_BATCH);
-		taken = 0;
-		/* What interrupts brought meanwhile is done without the lock. */
-		spin_lock_bh(&tokens->lock);
-		for (; n && batch; batch -= count, budget -= count) {
-			count = min(ranges->token_count - done, batch);
-			taken += devmem_tokens_take(tokens,
-						    ranges->token_start + done,
-						    count, &ret);
-			done += count;
-			if (done < ranges->token_count)
-				continue;
-			ranges++;
-			n--;
-			done = 0;
-		}
-		page_pool_return_end(&ret);
-		WRITE_ONCE(tokens->used, tokens->used - taken);
-		spin_unlock_bh(&tokens->lock);
+	/* What interrupts bring meanwhile is not to be done with the lock. It is
+	 * held to the end: what comes to stand for a token meanwhile does not,
+	 * wherever in the ranges it is.
+	 */
+	spin_lock_bh(&tokens->lock);
+	for (; n && budget; n--, ranges++) {
+		count = min(ranges->token_count, budget);
+		taken += devmem_tokens_take(tokens, ranges->token_start, count,
+					    &ret);
+		budget -= count;
 	}
-	return all;
+	page_pool_return_end(&ret);
+	WRITE_ONCE(tokens->used, tokens->used - taken);
+	spin_unlock_bh(&tokens->lock);
+	return taken;
 }
 
 void devmem_tokens_destroy(struct sock *sk)
