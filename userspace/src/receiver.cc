@@ -149,6 +149,8 @@ bool Receiver::grow(int& error) noexcept {
 
 // A lent piece, by its token; null if there is none, or no longer.
 Piece* Receiver::find(const Piece& piece) noexcept {
+    if (next_find_ < lent_ && piece.token != 0 && pieces_[next_find_].token == piece.token)
+        return &pieces_[next_find_++];
     for (std::size_t i = 0; piece.token != 0 && i < lent_; ++i) {
         const std::size_t at = (next_find_ + i) % lent_;  // they are mostly asked for in order
         if (pieces_[at].token != piece.token) continue;

@@ -52,6 +52,7 @@ class ReceiverCore {
     // Room for what the next read may bring, in every budget: which it will need, nobody knows.
     // minted() must follow, unless a budget lacks it.
     Room reserve(std::uint64_t most) noexcept {
+        if (!limited()) return {Budget::unlimited, nullptr};
         const std::lock_guard lock(mutex_);
         Room room{Budget::unlimited, nullptr};
         for (Account& account : accounts_) {

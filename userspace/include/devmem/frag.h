@@ -23,7 +23,7 @@ class DEVMEM_API Frag {
     Frag(Frag&& other) noexcept
         : core_(std::move(other.core_)), piece_(std::exchange(other.piece_, {})) {}
     Frag& operator=(Frag&& other) noexcept {
-        Frag old(std::move(*this));
+        give_back();
         core_ = std::move(other.core_);
         piece_ = std::exchange(other.piece_, {});
         return *this;
