@@ -4,7 +4,7 @@
 # (qemu/meter.c) counts, and tools/lab/bench-report makes a table of it.
 
 BENCH_RECORD=Documentation/networking/devmem-cost
-BENCH_HEADLINE='/mtu 1500$'
+BENCH_HEADLINE='/mtu (1500|9000)$|^frag/1000 '
 
 lab_bench() {
 	local kernels=() words=() files=() kernel
@@ -24,7 +24,7 @@ lab_bench() {
 		bench_kernel "$kernel" "${OPT[cases]:-.}"
 		files+=("$BENCH")
 	done
-	bench_report "${files[@]}" ${OPT[json]:+--json "${OPT[json]}"} ${OPT[record]:+--record "$LAB/$BENCH_RECORD"}
+	bench_report "${files[@]}" ${OPT[json]:+--json "${OPT[json]}"} ${OPT[record]:+--record "$LAB/$BENCH_RECORD" --readme "$LAB/README.md"}
 }
 
 # bench_report FOLDER... OPTION...

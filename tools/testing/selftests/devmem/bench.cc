@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -20,8 +21,11 @@
 #include <vector>
 
 #include "../../../../userspace/examples/task.h"
+#include "bench_bind.h"
 #include "bench_case.h"
-#include "bound.h"
+#include "bench_frag.h"
+#include "bench_memory.h"
+#include "bench_stage.h"
 #include "devmem/error.h"
 #include "far_end.h"
 #include "mark.h"
@@ -37,7 +41,6 @@ namespace {
 
 constexpr std::uint64_t mebi = 1 << 20;
 constexpr std::uint64_t measured = 16 * mebi, rest = 4 * mebi;
-constexpr unsigned runs = 3;
 constexpr std::uint16_t port = 5201;
 
 // How segments come together is a matter of small causes: each run begins to count elsewhere.
@@ -60,6 +63,8 @@ class Measurement {
         else
             stop();
     }
+
+    [[nodiscard]] bool done() const { return done_; }
 
     std::uint64_t bytes = 0, frags = 0;
     std::uint64_t clock = 0;  ///< ns; QEMU's own count of instructions, where it takes each for one
@@ -132,7 +137,8 @@ void send(const Case& what, unsigned run, Measurement* measurement) {
     std::vector<Outgoing> all;
     for (unsigned i = 0; i < what.connections; i++)
         all.push_back({make_send_way(what.send, dial(Topology::v4_here, port),
-                                     {memory ? &*memory : nullptr, binding ? &*binding : nullptr}),
+                                     {memory ? &*memory : nullptr, binding ? &*binding : nullptr,
+                                      what.piece}),
                        (warm_up(what, run) + measured + rest) / what.connections});
     make_mark<Mark::sender>();
     send_all(all, measurement);
@@ -144,21 +150,40 @@ void send(const Case& what, unsigned run, Measurement* measurement) {
 
 using Ways = std::vector<std::unique_ptr<ReceiveWay>>;
 
+// What is read, and counted if it is this end that is measured. How much is out at most is looked
+// at when that is over.
+struct Reading {
+    void count(std::size_t bytes, std::uint64_t more_frags) {
+        if (!measurement) return;
+        measurement->count(bytes, more_frags);
+        if (!measurement->done() || !stage.landing) return;
+        std::uint64_t out = 0;
+        for (const auto& way : ways) out += way->out();
+        tokens = std::max(tokens, out);
+        niovs = std::max(niovs, stage.niovs_out());
+    }
+
+    const BenchStage& stage;
+    Measurement* measurement;
+    Ways ways = {};
+    std::uint64_t tokens = 0, niovs = 0;
+};
+
 // False at the end.
-bool read_some(ReceiveWay& way, bool wait, Measurement* measurement) {
+bool read_some(ReceiveWay& way, bool wait, Reading& reading) {
     const std::uint64_t before = way.frags();
     const ssize_t got = way.read(wait);
-    if (got > 0 && measurement)
-        measurement->count(static_cast<std::size_t>(got), way.frags() - before);
+    if (got > 0) reading.count(static_cast<std::size_t>(got), way.frags() - before);
     return got != 0;
 }
 
-void read_blocking(Ways& ways, Measurement* measurement) {
-    while (read_some(*ways.at(0), true, measurement)) {
+void read_blocking(Reading& reading) {
+    while (read_some(*reading.ways.at(0), true, reading)) {
     }
 }
 
-void read_by_epoll(Ways& ways, Measurement* measurement) {
+void read_by_epoll(Reading& reading) {
+    const Ways& ways = reading.ways;
     const devmem::Fd epoll(::epoll_create1(EPOLL_CLOEXEC));
     for (std::size_t i = 0; i < ways.size(); i++) {
         epoll_event event{};
@@ -173,7 +198,7 @@ void read_by_epoll(Ways& ways, Measurement* measurement) {
         if (ready < 0 && errno != EINTR) throw_errno_of("epoll_wait");
         for (int i = 0; i < ready; i++) {
             ReceiveWay& way = *ways[events[static_cast<std::size_t>(i)].data.u64];
-            if (read_some(way, false, measurement)) {
+            if (read_some(way, false, reading)) {
                 way.rest();
                 continue;
             }
@@ -184,7 +209,7 @@ void read_by_epoll(Ways& ways, Measurement* measurement) {
 }
 
 #ifdef WITH_URING
-Task read_one(ReceiveWay& way, devmem::Uring& uring, Measurement* measurement) {
+Task read_one(ReceiveWay& way, devmem::Uring& uring, Reading& reading) {
     using State = devmem::Receiver::State;
     for (;;) {
         const auto got = co_await devmem::receive(*way.receiver(), uring);
@@ -192,60 +217,36 @@ Task read_one(ReceiveWay& way, devmem::Uring& uring, Measurement* measurement) {
         if (got.state != State::data) throw std::system_error(got.error, "receive");
         std::uint64_t frags = 0;
         for (const devmem::Piece& piece : got.pieces) frags += piece.on_device();
-        measurement->count(got.bytes, frags);
+        reading.count(got.bytes, frags);
     }
 }
 
-void read_by_uring(Ways& ways, Measurement* measurement) {
+void read_by_uring(Reading& reading) {
     devmem::Uring uring;
     std::vector<Task> tasks;
-    for (auto& way : ways) tasks.push_back(read_one(*way, uring, measurement));
+    for (auto& way : reading.ways) tasks.push_back(read_one(*way, uring, reading));
     while (uring.waiting() > 0) uring.turn();
     for (const Task& task : tasks) task.check();
 }
 #else
-void read_by_uring(Ways&, Measurement*) {
+void read_by_uring(Reading&) {
     throw std::runtime_error("built without liburing");
 }
 #endif
 
-void read_all(const Case& what, Ways& ways, Measurement* measurement) {
+void read_all(const Case& what, Reading& reading) {
     if (what.loop == "blocking")
-        read_blocking(ways, measurement);
+        read_blocking(reading);
     else if (what.loop == "epoll")
-        read_by_epoll(ways, measurement);
+        read_by_epoll(reading);
     else
-        read_by_uring(ways, measurement);
+        read_by_uring(reading);
 }
-
-void lock_memory() {
-    if (::mlockall(MCL_CURRENT | MCL_FUTURE) != 0) throw_errno_of("mlockall");
-}
-
-// A pair of NICs, and what the receiver's memory is.
-struct Stage {
-    explicit Stage(const Case& what) : pair(PairOptions{.mtu = what.mtu}) {
-        const std::vector<std::uint32_t> queues = {1};
-        const std::uint32_t ifindex = devmem::interface_index("dm0");
-        spread_over(ifindex, queues);
-        if (what.gro_hw) pair.here("ethtool -K dm0 rx-gro-hw on");
-        if (!uses_binding(what.receive)) return;
-        split.emplace(ifindex);
-        landing.emplace(devmem::DmaBuf::accelmem(32 * mebi + what.keep * 4096));
-        binding.emplace(ifindex, queues, *landing);
-    }
-
-    Topology pair;
-    devmem::DmaBuf memory = devmem::DmaBuf::accelmem(16 * mebi);
-    std::optional<devmem::HeaderSplit> split;
-    std::optional<devmem::DmaBuf> landing;
-    std::optional<devmem::RxBinding> binding;
-};
 
 void run(const Case& what, unsigned number) {
     Measurement& measurement = shared_measurement(what, number);
     const bool sends = what.send != "host";  // which end it is about
-    const Stage stage(what);
+    const BenchStage stage(what);
     // What many connections have in flight is to be little against what is measured.
     const Listener listener(port, what.connections > 1 ? 128 << 10 : 0);
     Process sender(stage.pair.there_fd(), [&](int) {
@@ -253,55 +254,71 @@ void run(const Case& what, unsigned number) {
         send(what, number, sends ? &measurement : nullptr);
     });
     lock_memory();
-    Ways ways;
-    while (ways.size() < what.connections)
-        ways.push_back(make_receive_way(
-            what.receive, listener.accept(),
-            {&stage.memory, stage.binding ? &*stage.binding : nullptr, what.keep}));
+    Reading reading{stage, sends ? nullptr : &measurement};
+    while (reading.ways.size() < what.connections)
+        reading.ways.push_back(
+            make_receive_way(what.receive, listener.accept(), stage.receive_memory(what)));
     make_mark<Mark::receiver>();
-    read_all(what, ways, sends ? nullptr : &measurement);
+    read_all(what, reading);
     make_mark<Mark::nobody>();
-    ways.clear();
+    reading.ways.clear();
     if (sender.wait(60) != 0) throw std::runtime_error("the sender failed");
     if (measurement.bytes == 0) throw std::runtime_error("too few bytes came");
-    fmt::print("{{\"case\":\"{}\",\"bytes\":{},\"frags\":{},\"clock\":{}}}\n", what.name,
-               measurement.bytes, measurement.frags, measurement.clock);
+    fmt::print(
+        "{{\"case\":\"{}\",\"bytes\":{},\"frags\":{},\"clock\":{},"
+        "\"tokens\":{},\"niovs\":{}}}\n",
+        what.name, measurement.bytes, measurement.frags, measurement.clock, reading.tokens,
+        reading.niovs);
 }
 
-// What binding takes, and then what unbinding does: two measurements.
-void run_binding(const Case& what) {
-    const Topology pair;
-    const std::uint32_t ifindex = devmem::interface_index("dm0");
-    const devmem::HeaderSplit split(ifindex);
-    const auto memory = devmem::DmaBuf::accelmem(what.bind);
-    const std::vector<std::uint32_t> queues = {1};
-    lock_memory();
-    make_mark<Mark::receiver>();
-    make_mark<Mark::start>();
-    std::optional<devmem::RxBinding> binding(std::in_place, ifindex, queues, memory);
-    make_mark<Mark::stop>();
-    make_mark<Mark::receiver>();
-    make_mark<Mark::start>();
-    binding.reset();
-    make_mark<Mark::stop>();
-    for (const char* step : {"", "un"})
-        fmt::print("{{\"case\":\"{}{}\",\"bytes\":{}}}\n", step, what.name, what.bind);
+void run_one(const Case& what, unsigned number) {
+    switch (what.kind) {
+        case Case::Kind::stream:
+            return run(what, number);
+        case Case::Kind::bind:
+            return run_bind(what);
+        case Case::Kind::frag:
+            return run_frag(what);
+        case Case::Kind::sockets:
+            return run_sockets(what);
+        case Case::Kind::memory:
+            return run_memory(what);
+    }
+}
+
+// What the case needs to begin with.
+void try_memory(const Case& what) {
+    if (what.niov > 0) const BenchStage stage(what);
+    if (what.scattered) (void)repeated_memory(what.bind);
+    if (what.kind == Case::Kind::frag) (void)repeated_memory(what.keep * 4096 + mebi);
+}
+
+// Empty if this kernel can do it.
+std::string why_not(const Case& what) {
+    if (what.send == "library") return why_no_sending();
+    std::string why(200, '\0');
+    Process trial(-1, [&](int say) {
+        try {
+            try_memory(what);
+        } catch (const std::exception& error) {
+            std::string words = error.what();
+            std::replace(words.begin(), words.end(), '"', '\'');
+            (void)!::write(say, words.data(), std::min(words.size(), why.size()));
+        }
+    });
+    (void)trial.hear(why.data(), why.size(), 120);
+    return why.c_str();
 }
 
 // Each run in a process of its own, which takes the NICs with it.
 bool run_alone(const Case& what) {
-    if (const std::string why = why_no_sending(); what.send == "library" && !why.empty()) {
+    if (const std::string why = why_not(what); !why.empty()) {
         fmt::print("{{\"case\":\"{}\",\"impossible\":\"{}\"}}\n", what.name, why);
         return true;
     }
-    for (unsigned number = 0; number < runs; number++) {
-        Process process(-1, [&](int) {
-            if (what.bind)
-                run_binding(what);
-            else
-                run(what, number);
-        });
-        if (process.wait(600) != 0) return false;
+    for (unsigned number = 0; number < what.runs; number++) {
+        Process process(-1, [&](int) { run_one(what, number); });
+        if (process.wait(1200) != 0) return false;
     }
     return true;
 }

@@ -6,17 +6,24 @@
 #include <span>
 #include <string>
 
-/// One stream, or several at once. `name` begins with the direction that is measured.
+/// `name` begins with what is measured: "receive" and "send" are a stream, or several at once.
 struct Case {
+    enum class Kind { stream, bind, frag, sockets, memory };
+
     std::string name;
+    Kind kind = Kind::stream;
     std::string send = {}, receive = {};  ///< see make_send_way(), make_receive_way()
     /// The receiver's: blocking (which is for one connection), epoll or io_uring.
     std::string loop = "blocking";
     unsigned mtu = 1500;
-    bool gro_hw = false;  ///< the receiver's NIC has rx-gro-hw on
-    unsigned connections = 1;
-    std::uint64_t keep = 0;  ///< so many frags, of the newest: for the library's way to receive
-    std::uint64_t bind = 0;  ///< only bind and unbind memory of so many bytes
+    bool gro_hw = false;              ///< the receiver's NIC has rx-gro-hw on
+    std::uint32_t niov = 0;           ///< bytes of each; 0: a page
+    std::uint64_t piece = 256 << 10;  ///< bytes of each call that sends
+    std::uint64_t connections = 1;    ///< of a stream; of sockets and memory: that are open
+    std::uint64_t keep = 0;           ///< so many frags, of the newest
+    std::uint64_t bind = 0;           ///< bytes of the memory that is bound
+    bool scattered = false;           ///< it is of single pages
+    unsigned runs = 3;
 };
 
 std::span<const Case> all_cases();

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 // rx-page-size: bindings whose niovs are larger than a page, so that a large frame lands in one.
-#include <linux/netdev.h>
 #include <net/if.h>
 #include <poll.h>
 
@@ -9,35 +8,13 @@
 #include "bound.h"
 #include "expect.h"
 #include "leftovers.h"
+#include "page_size_binding.h"
 #include "process.h"
-#include "raw_netlink.h"
 
 namespace {
 
 constexpr std::uint32_t kibibyte = 1 << 10, page = 4 * kibibyte;
 constexpr std::uint64_t mebibyte = 1 << 20;
-
-// One binding, for as long as this lives, or the reason why there is none.
-class PageSizeBinding {
-  public:
-    PageSizeBinding(const devmem::DmaBuf& memory, std::uint32_t queue, std::uint32_t size) {
-        RawRequest request(socket_.family(NETDEV_FAMILY_NAME), NETDEV_CMD_BIND_RX);
-        request.u32(NETDEV_A_DMABUF_IFINDEX, ::if_nametoindex("dm0"));
-        request.u32(NETDEV_A_DMABUF_FD, static_cast<std::uint32_t>(memory.fd()));
-        request.nest(NETDEV_A_DMABUF_QUEUES).u32(NETDEV_A_QUEUE_ID, queue);
-        request.u32(NETDEV_A_QUEUE_TYPE, NETDEV_QUEUE_TYPE_RX).end();
-        reply_ = socket_.ask(request.u32(NETDEV_A_DMABUF_RX_PAGE_SIZE, size));
-    }
-    [[nodiscard]] const RawReply& reply() const { return reply_; }
-    [[nodiscard]] std::uint32_t id() const {
-        if (reply_.answers.size() != 1) throw std::runtime_error("no binding: " + reply_.message);
-        return find_u32(reply_.answers[0], NETDEV_A_DMABUF_ID).value();
-    }
-
-  private:
-    RawSocket socket_;
-    RawReply reply_;
-};
 
 struct Stage {
     explicit Stage(unsigned mtu = 9000) : topology({.mtu = mtu}) { spread_over(ifindex, {1}); }
@@ -143,9 +120,9 @@ void outlives_changes() {
     Stage stage;
     const PageSizeBinding binding(stage.memory, 1, 16 * kibibyte);
     std::uint16_t port = 6000;
-    for (const char* change :
-         {"ethtool -G dm0 rx 128", "ethtool -L dm0 tx 2",
-          "ip link set dm0 down; ip link set dm0 up; ip addr add fd09::1/64 dev dm0 nodad"}) {
+    for (const char* change : {"ethtool -G dm0 rx 128", "ethtool -L dm0 tx 2",
+                               "ip link set dm0 down; ip link set dm0 up; ip "
+                               "addr add fd09::1/64 dev dm0 nodad"}) {
         stage.topology.here(change);
         receive(stage, stage.memory, 16 * kibibyte, {.first_port = port++, .bytes = mebibyte});
     }

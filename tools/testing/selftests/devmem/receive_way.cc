@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "receive_way.h"
 
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 #include <vector>
 
-#include "../../../../userspace/src/uapi.h"
 #include "devmem/error.h"
 #include "devmem/gather.h"
+#include "token_reader.h"
 
 namespace {
 
@@ -71,55 +76,85 @@ class Copy final : public Plain {
     std::size_t at_ = 0;
 };
 
-// By plain system calls, as the kernel's documentation has it.
+// The pages are the kernel's own, mapped; what fills none is copied. The device's copy engine reads
+// them where they are.
+class Mapped final : public Plain {
+  public:
+    Mapped(devmem::Fd connection, const devmem::DmaBuf& memory)
+        : Plain(std::move(connection)), memory_(memory), buffer_(piece) {
+        area_ = ::mmap(nullptr, piece, PROT_READ, MAP_SHARED, fd(), 0);
+        if (area_ == MAP_FAILED) devmem::throw_errno("mmap");
+    }
+    ~Mapped() override { ::munmap(area_, piece); }
+
+    ssize_t read(bool wait) override {
+        if (wait) wait_for_data();
+        tcp_zerocopy_receive map{};
+        map.address = reinterpret_cast<std::uintptr_t>(area_);
+        map.length = piece;
+        socklen_t size = sizeof(map);
+        if (::getsockopt(fd(), IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, &map, &size) < 0) {
+            if (errno == EIO) return 0;  // the end
+            devmem::throw_errno("TCP_ZEROCOPY_RECEIVE");
+        }
+        copy({static_cast<const std::byte*>(area_), map.length});
+        mapped_ += map.length;
+        if (map.recv_skip_hint == 0 && map.length > 0) return map.length;
+        const std::size_t most = map.recv_skip_hint > 0 ? map.recv_skip_hint : 1;
+        const ssize_t got = receive(buffer_.data(), std::min(most, piece), 0, wait);
+        if (got > 0) copy(std::span(buffer_).first(static_cast<std::size_t>(got)));
+        return map.length > 0 ? map.length + std::max<ssize_t>(got, 0) : got;
+    }
+    [[nodiscard]] std::uint64_t frags() const override { return mapped_ / page; }
+
+  private:
+    static constexpr std::size_t page = 4096;
+
+    void wait_for_data() const {
+        pollfd entry{fd(), POLLIN, 0};
+        if (::poll(&entry, 1, -1) < 0) devmem::throw_errno("poll");
+    }
+    void copy(std::span<const std::byte> bytes) {
+        if (bytes.empty()) return;
+        if (at_ + bytes.size() > memory_.size()) at_ = 0;
+        check(memory_.to_device(at_, bytes), "copy to the device");
+        at_ += bytes.size();
+    }
+
+    const devmem::DmaBuf& memory_;
+    std::vector<std::byte> buffer_;
+    void* area_;
+    std::size_t at_ = 0;
+    std::uint64_t mapped_ = 0;
+};
+
+// Tokens go back one by one, or so many at once.
 class Raw final : public ReceiveWay {
   public:
     Raw(devmem::Fd connection, std::size_t at_once)
-        : connection_(std::move(connection)), at_once_(at_once), host_(piece), control_(64 << 10) {}
+        : reader_(std::move(connection)), at_once_(at_once) {}
     ~Raw() override { rest(); }
 
     ssize_t read(bool wait) override {
-        iovec iov{host_.data(), host_.size()};
-        msghdr message{};
-        message.msg_iov = &iov;
-        message.msg_iovlen = 1;
-        message.msg_control = control_.data();
-        message.msg_controllen = control_.size();
-        const int flags = MSG_SOCK_DEVMEM | (wait ? 0 : MSG_DONTWAIT);
-        const ssize_t got = answer(::recvmsg(fd(), &message, flags), "recvmsg");
-        if (got <= 0) return got;
-        for (auto* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header))
-            if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_DEVMEM_DMABUF)
-                took(header);
+        const ssize_t got = reader_.read(wait);
+        for (const std::uint32_t token : reader_.tokens()) {
+            ranges_[used_++] = {token, 1};
+            if (used_ == at_once_) rest();
+        }
+        frags_ += reader_.tokens().size();
         return got;
     }
-    void rest() override {
-        const auto size = static_cast<socklen_t>(used_ * sizeof(Range));
-        if (used_ > 0 &&
-            ::setsockopt(fd(), SOL_SOCKET, SO_DEVMEM_DONTNEED, ranges_.data(), size) < 0)
-            devmem::throw_errno("SO_DEVMEM_DONTNEED");
-        used_ = 0;
-    }
-    [[nodiscard]] int fd() const override { return connection_.get(); }
+    void rest() override { reader_.give_back(std::span(ranges_).first(std::exchange(used_, 0))); }
+    [[nodiscard]] int fd() const override { return reader_.fd(); }
     [[nodiscard]] std::uint64_t frags() const override { return frags_; }
+    [[nodiscard]] std::uint64_t out() const override {
+        return used_ + (at_once_ == 1 ? reader_.tokens().size() : 0);
+    }
 
   private:
-    struct Range {
-        std::uint32_t start, count;
-    };
-
-    void took(cmsghdr* header) {
-        devmem::uapi::dmabuf_cmsg frag{};
-        std::memcpy(&frag, CMSG_DATA(header), sizeof(frag));
-        frags_++;
-        ranges_[used_++] = {frag.frag_token, 1};
-        if (used_ == at_once_) rest();
-    }
-
-    devmem::Fd connection_;
+    TokenReader reader_;
     std::size_t at_once_;
-    std::vector<std::byte> host_, control_;
-    std::array<Range, 128> ranges_{};
+    std::array<TokenRange, 128> ranges_{};
     std::size_t used_ = 0;
     std::uint64_t frags_ = 0;
 };
@@ -127,10 +162,10 @@ class Raw final : public ReceiveWay {
 // Gathers the pieces in other memory if there is any.
 class Library final : public ReceiveWay {
   public:
-    Library(devmem::Fd connection, const devmem::RxBinding& binding, const devmem::DmaBuf* to,
+    Library(devmem::Fd connection, const devmem::RxBinding* binding, const devmem::DmaBuf* to,
             std::uint64_t keep)
         : receiver_(std::move(connection)), to_(to), kept_(keep) {
-        if (to) gather_ = std::make_unique<devmem::Gather>(binding, *to);
+        if (to) gather_ = std::make_unique<devmem::Gather>(*binding, *to);
     }
 
     ssize_t read(bool wait) override {
@@ -151,6 +186,7 @@ class Library final : public ReceiveWay {
     void rest() override { check(receiver_.give_back(), "give back"); }
     [[nodiscard]] int fd() const override { return receiver_.fd(); }
     [[nodiscard]] std::uint64_t frags() const override { return frags_; }
+    [[nodiscard]] std::uint64_t out() const override { return receiver_.outstanding(); }
     devmem::Receiver* receiver() override { return gather_ ? nullptr : &receiver_; }
 
   private:
@@ -171,16 +207,21 @@ class Library final : public ReceiveWay {
 }  // namespace
 
 bool uses_binding(const std::string& way) {
-    return way != "discard" && way != "copy";
+    return way != "discard" && way != "copy" && way != "map";
+}
+
+bool uses_split(const std::string& way) {
+    return way == "map" || uses_binding(way);
 }
 
 std::unique_ptr<ReceiveWay> make_receive_way(const std::string& way, devmem::Fd connection,
                                              const ReceiveMemory& memory) {
     if (way == "discard") return std::make_unique<Discard>(std::move(connection));
     if (way == "copy") return std::make_unique<Copy>(std::move(connection), *memory.memory);
+    if (way == "map") return std::make_unique<Mapped>(std::move(connection), *memory.memory);
     if (way == "one by one") return std::make_unique<Raw>(std::move(connection), 1);
     if (way == "batched") return std::make_unique<Raw>(std::move(connection), 128);
     if (way != "library" && way != "gather") throw std::runtime_error("no way " + way);
-    return std::make_unique<Library>(std::move(connection), *memory.binding,
+    return std::make_unique<Library>(std::move(connection), memory.binding,
                                      way == "gather" ? memory.memory : nullptr, memory.keep);
 }

@@ -27,18 +27,23 @@ class ReceiveWay {
     [[nodiscard]] virtual int fd() const = 0;
     /// Frags that have come.
     [[nodiscard]] virtual std::uint64_t frags() const { return 0; }
+    /// Of them those whose tokens were out after the last read().
+    [[nodiscard]] virtual std::uint64_t out() const { return 0; }
     /// For engines that make the calls in their own way.
     [[nodiscard]] virtual devmem::Receiver* receiver() { return nullptr; }
 };
 
-/// Where it goes, and what it lands in first; the binding is there only if uses_binding().
+/// Where it goes, and what it lands in first; the binding is needed to gather.
 struct ReceiveMemory {
     const devmem::DmaBuf* memory;
     const devmem::RxBinding* binding;
     std::uint64_t keep = 0;  ///< see Case
 };
 
+/// It receives into device memory.
 bool uses_binding(const std::string& way);
-/// "discard", "copy", "one by one", "batched", "library" or "gather".
+/// It needs payload apart from headers.
+bool uses_split(const std::string& way);
+/// "discard", "copy", "map", "one by one", "batched", "library" or "gather".
 std::unique_ptr<ReceiveWay> make_receive_way(const std::string& way, devmem::Fd connection,
                                              const ReceiveMemory& memory);

@@ -17,8 +17,6 @@
 
 namespace {
 
-constexpr std::size_t piece = 256 << 10;  // that a copy, or a send, moves at a time
-
 void check(const std::error_code& error, const char* what) {
     if (error) throw std::system_error(error, what);
 }
@@ -43,7 +41,7 @@ class Plain : public SendWay {
 // From a buffer; with memory, that is filled by its copy engine first.
 class Copy final : public Plain {
   public:
-    Copy(devmem::Fd connection, const devmem::DmaBuf* memory)
+    Copy(devmem::Fd connection, const devmem::DmaBuf* memory, std::size_t piece)
         : Plain(std::move(connection)), memory_(memory), buffer_(piece) {}
 
     std::size_t write(std::size_t size, bool wait) override {
@@ -71,8 +69,12 @@ class Copy final : public Plain {
 // From one of many buffers, which is filled anew when TCP is done with it.
 class Zerocopy final : public Plain {
   public:
-    Zerocopy(devmem::Fd connection, const devmem::DmaBuf& memory)
-        : Plain(std::move(connection)), memory_(memory), buffers_(slots * piece) {
+    Zerocopy(devmem::Fd connection, const devmem::DmaBuf& memory, std::size_t piece)
+        : Plain(std::move(connection)),
+          memory_(memory),
+          piece_(piece),
+          slots_(total / piece),
+          buffers_(total) {
         const int one = 1;
         if (::setsockopt(fd(), SOL_SOCKET, SO_ZEROCOPY, &one, sizeof(one)) < 0)
             devmem::throw_errno("SO_ZEROCOPY");
@@ -80,11 +82,11 @@ class Zerocopy final : public Plain {
 
     std::size_t write(std::size_t size, bool wait) override {
         complete();
-        while (left_.empty() && used_ - done_ == slots) {
+        while (left_.empty() && used_ - done_ == slots_) {
             if (!wait) return 0;
             wait_for_errors();
         }
-        if (left_.empty()) fill(std::min(size, piece));
+        if (left_.empty()) fill(std::min(size, piece_));
         const std::size_t sent = send(left_, MSG_ZEROCOPY, wait);
         if (sent > 0) ends_[sends_++ % sends_at_most] = used_;
         left_ = left_.subspan(sent);
@@ -95,10 +97,10 @@ class Zerocopy final : public Plain {
     }
 
   private:
-    static constexpr std::size_t slots = 32, sends_at_most = 4096;
+    static constexpr std::size_t total = 8 << 20, sends_at_most = 4096;
 
     void fill(std::size_t size) {
-        const auto slot = std::span(buffers_).subspan(used_++ % slots * piece, size);
+        const auto slot = std::span(buffers_).subspan(used_++ % slots_ * piece_, size);
         if (at_ + size > memory_.size()) at_ = 0;
         check(memory_.to_host(at_, slot), "copy from the device");
         at_ += size;
@@ -132,6 +134,7 @@ class Zerocopy final : public Plain {
     }
 
     const devmem::DmaBuf& memory_;
+    std::size_t piece_, slots_;
     std::vector<std::byte> buffers_;
     std::span<const std::byte> left_;           // of the newest buffer, not sent yet
     std::size_t at_ = 0, used_ = 0, done_ = 0;  // used_, done_: buffers
@@ -141,8 +144,8 @@ class Zerocopy final : public Plain {
 
 class Library final : public SendWay {
   public:
-    Library(devmem::Fd connection, const devmem::TxBinding& binding)
-        : sender_(std::move(connection)), binding_(binding) {}
+    Library(devmem::Fd connection, const devmem::TxBinding& binding, std::size_t piece)
+        : sender_(std::move(connection)), binding_(binding), piece_(piece) {}
 
     std::size_t write(std::size_t size, bool wait) override {
         using State = devmem::Sender::State;
@@ -164,11 +167,12 @@ class Library final : public SendWay {
   private:
     [[nodiscard]] devmem::Extent next(std::size_t size) {
         if (at_ == binding_.dmabuf().size()) at_ = 0;
-        return {at_, std::min({size, piece, binding_.dmabuf().size() - at_})};
+        return {at_, std::min({size, piece_, binding_.dmabuf().size() - at_})};
     }
 
     devmem::Sender sender_;
     const devmem::TxBinding& binding_;
+    std::size_t piece_;
     std::size_t at_ = 0;
 };
 
@@ -176,9 +180,11 @@ class Library final : public SendWay {
 
 std::unique_ptr<SendWay> make_send_way(const std::string& way, devmem::Fd connection,
                                        const SendMemory& memory) {
-    if (way == "host") return std::make_unique<Copy>(std::move(connection), nullptr);
-    if (way == "copy") return std::make_unique<Copy>(std::move(connection), memory.memory);
-    if (way == "zerocopy") return std::make_unique<Zerocopy>(std::move(connection), *memory.memory);
+    const std::size_t piece = memory.piece;
+    if (way == "host") return std::make_unique<Copy>(std::move(connection), nullptr, piece);
+    if (way == "copy") return std::make_unique<Copy>(std::move(connection), memory.memory, piece);
+    if (way == "zerocopy")
+        return std::make_unique<Zerocopy>(std::move(connection), *memory.memory, piece);
     if (way != "library") throw std::runtime_error("no way " + way);
-    return std::make_unique<Library>(std::move(connection), *memory.binding);
+    return std::make_unique<Library>(std::move(connection), *memory.binding, piece);
 }

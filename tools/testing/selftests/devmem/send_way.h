@@ -24,10 +24,12 @@ class SendWay {
     [[nodiscard]] virtual int fd() const = 0;
 };
 
-/// Where it comes from; binding: there only if way is "library".
+/// Where it comes from, and how much of it a copy, or a call, takes at a time; binding: there only
+/// if way is "library".
 struct SendMemory {
     const devmem::DmaBuf* memory;
     const devmem::TxBinding* binding;
+    std::size_t piece;
 };
 
 /// "host" (which is in no device), "copy", "zerocopy" or "library".
