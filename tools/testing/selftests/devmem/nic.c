@@ -149,6 +149,7 @@ static const struct nic_kind e1000e = {
 	},
 	.queues		= 1,
 	.queue		= 0,
+	.resets		= true,
 	.accelmem	= 1,
 	.frames		= "rx_packets",
 	.split		= "rx_header_split",
