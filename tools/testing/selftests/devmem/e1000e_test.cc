@@ -202,7 +202,11 @@ class KernelLog {
 // The root file system can't be suspended, so the machine can't either, and says so. But devices
 // that come after it in the list, as the NICs do, are suspended before, and resumed when it
 // refuses. Returns for how many devices the NIC's driver has done both.
-std::size_t suspend() {
+//
+// QEMU's NIC must not have put off an interrupt when MSI-X is turned off: QEMU 7.2 aborts then.
+std::size_t suspend(const Topology& pair) {
+    pair.here("ethtool -C dm0 rx-usecs 0");
+    pair.there("ethtool -C dm0p rx-usecs 0");
     write_file("/sys/power/pm_async", "0");
     write_file("/sys/power/pm_print_times", "1");
     KernelLog log;
@@ -223,7 +227,7 @@ std::size_t suspend() {
 void suspended_bound() {
     Live live;
     for (int i = 0; i < 3; i++) {
-        EXPECT_EQUAL("NICs suspended and resumed", 2U, suspend());
+        EXPECT_EQUAL("NICs suspended and resumed", 2U, suspend(live.bound.topology));
         expect_flow(*live.reader, "resumed");
     }
 }
@@ -233,7 +237,7 @@ void suspended_sending() {
     TxStream stream = stage.stream();
     for (int i = 0; i < 3; i++) {
         send_all(stream, stage.memory, mebibyte, 50'021);
-        EXPECT_EQUAL("NICs suspended and resumed", 2U, suspend());
+        EXPECT_EQUAL("NICs suspended and resumed", 2U, suspend(stage.topology));
     }
     expect_whole(stream);
 }
@@ -243,7 +247,7 @@ void suspended_down() {
     {
         const Bound bound(pair);
         pair->here("ip link set dm0 down");
-        EXPECT_EQUAL("NICs suspended and resumed", 2U, suspend());
+        EXPECT_EQUAL("NICs suspended and resumed", 2U, suspend(*pair));
     }
     pair->here("ip link set dm0 up && ip addr replace fd09::1/64 dev dm0 nodad");
     expect_works(pair);

@@ -239,10 +239,11 @@ void rebind_beside_traffic() {
 // Each time more is read than it takes TCP to open a window that was full, and in the end all that
 // has waited in between.
 void rebind_under_traffic() {
+    const unsigned rounds = nic_kind()->resets ? 6 : 30;
     Live live;
     live.bound.binding.reset();
     std::list<devmem::DmaBuf> memories;
-    for (int i = 0; i < 30; i++) {
+    for (unsigned i = 0; i < rounds; i++) {
         {
             const auto& memory = memories.emplace_back(devmem::DmaBuf::accelmem(mebibyte));
             const devmem::RxBinding again(live.bound.ifindex, the_queue, memory);
@@ -252,7 +253,7 @@ void rebind_under_traffic() {
         expect_flow(*live.reader, "not bound", 40'000);
     }
     expect_flow(*live.reader, "what waited to be read");
-    EXPECT("some came by way of most bindings", live.reader->bindings().size() > 15,
+    EXPECT("some came by way of most bindings", live.reader->bindings().size() > rounds / 2,
            live.reader->bindings().size());
 }
 
@@ -484,7 +485,7 @@ const ktap_test tests[] = {
     {"down, delete, all bound", clean<delete_while_down>},
     {"unbind and bind the queue again: another id, the stream goes on", clean<rebind>},
     {"200 times bound and unbound beside a stream on another queue", clean<rebind_beside_traffic>},
-    {"30 times bound and unbound under a stream", clean<rebind_under_traffic>},
+    {"many times bound and unbound under a stream", clean<rebind_under_traffic>},
     {"tokens are returned after the unbinding", clean<tokens_after_unbind>},
     {"kill -9 under traffic with tokens out: the queue is free", clean<killed>},
     {"payload in connections that nobody accepts", clean<nobody_accepts>},

@@ -116,7 +116,7 @@ static void e1000e_move(const char *slot, const char *name, unsigned int mtu,
 			int netns)
 {
 	shell("cd /sys/bus/pci/devices/%s/net && set -- * && exec nsenter --net=/proc/1/ns/net sh -c '"
-	      "ethtool -K $1 tso off && ip link set $1 mtu %u netns /proc/%d/fd/%d name %s' sh $1",
+	      "ethtool -K $1 tso off >/dev/null && ip link set $1 mtu %u netns /proc/%d/fd/%d name %s' sh $1",
 	      slot, mtu, getpid(), netns, name);
 	shell("nsenter --net=/proc/%d/fd/%d sh -c 'for i in 4 6; do echo 60 >/proc/sys/net/ipv$i/neigh/%s/mcast_solicit; done'",
 	      getpid(), netns, name);
@@ -149,6 +149,7 @@ static const struct nic_kind e1000e = {
 	},
 	.queues		= 1,
 	.queue		= 0,
+	.resets		= true,
 	.accelmem	= 1,
 	.frames		= "rx_packets",
 	.split		= "rx_header_split",

@@ -27,6 +27,7 @@ struct nic_kind {
 	const char *lacks[NIC_ABILITIES];	/* what it says of itself; NULL: it can */
 	uint32_t queues;	/* to receive */
 	uint32_t queue;		/* the one that tests bind if one is enough */
+	bool resets;		/* for each change: its link is away for seconds */
 	unsigned int accelmem;	/* whose memory: /dev/accelmem's, or of that number */
 	/* What a queue counts, in ethtool's words: of frames all, those that were
 	 * split, and how often it had no memory for one

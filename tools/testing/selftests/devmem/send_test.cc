@@ -22,7 +22,7 @@ template <int family, unsigned mtu>
 void leaves() {
     if (family == 6) nic_need(NIC_CUTS_V6);
     const TxStage stage({.mtu = mtu});
-    stage.topology.here("ethtool -K dm0 tso on");
+    stage.topology.here("ethtool -K dm0 tso on >/dev/null");
     stage.topology.await_link();
     TxStream stream = stage.stream({.to = family == 4 ? Topology::v4_there : Topology::v6_there});
     const auto before = cut_segments();
