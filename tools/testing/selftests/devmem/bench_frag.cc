@@ -29,12 +29,18 @@ constexpr std::uint64_t page = 4096,
 constexpr std::uint64_t received = 4096;  // frags that are measured
 // Few enough for the ring of the pool that they go back to.
 constexpr std::uint64_t one_by_one = 128, together = 256, ring = 512;
+constexpr std::uint64_t most_of_accelmem = 512 << 20;
 // What the NIC and its page pool have, and some more.
 constexpr std::uint64_t spare = 8192;
 
+devmem::DmaBuf memory_for(std::uint64_t frags) {
+    return frags * page <= most_of_accelmem ? devmem::DmaBuf::accelmem(frags * page)
+                                            : repeated_memory(frags * page);
+}
+
 // A NIC whose memory has room for so many frags.
 struct Stage {
-    explicit Stage(std::uint64_t frags) : memory(repeated_memory((frags + spare) * page)) {
+    explicit Stage(std::uint64_t frags) : memory(memory_for(frags + spare)) {
         const std::vector<std::uint32_t> queues = {1};
         const std::uint32_t ifindex = devmem::interface_index("dm0");
         spread_over(ifindex, queues);
