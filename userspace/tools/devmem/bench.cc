@@ -153,8 +153,8 @@ class Sending {
     Round round(const std::string& way, const std::function<void(Lane&, const Limit&)>& work) {
         const auto connections = connect_all();
         const Limit limit = limit_from_now();
-        const Round round = measure(way, lanes_for(connections, memory_.size()),
-                                    [&](Lane& lane) { work(lane, limit); });
+        Round round = measure(way, lanes_for(connections, memory_.size()),
+                              [&](Lane& lane) { work(lane, limit); });
         for (const devmem::Fd& connection : connections) wait_for_close(connection.get());
         return round;
     }

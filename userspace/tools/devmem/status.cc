@@ -176,7 +176,7 @@ class Stop {
     Stop() {
         sigemptyset(&signals_);
         for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals_, signal);
-        sigprocmask(SIG_BLOCK, &signals_, nullptr);
+        pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
     }
     /// Whether one came in that time.
     [[nodiscard]] bool within(double seconds) const {
