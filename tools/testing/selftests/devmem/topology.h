@@ -32,7 +32,8 @@ class Topology {
     void make_nic(const Options& options = {});
     /// Deletes it, also where dm0 has moved there.
     void remove_nic() const;
-    /// Waits until both ends have a link: a NIC may lose it when a setting of it changes.
+    /// Waits until both ends have a link, if dm0 is up: a NIC may lose it when a setting of it
+    /// changes.
     void await_link() const;
     /// Makes VLAN 5: v5, above dm0p, and above dm0 or what stands on that.
     ///
