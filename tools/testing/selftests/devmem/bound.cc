@@ -14,7 +14,7 @@ Bound::Bound(std::shared_ptr<Topology> pair_given, const BoundOptions& options)
       id(binding->id()),
       listener(5201, options.rcvbuf) {
     spread_over(ifindex, options.queues);
-    topology.await_link();
+    Topology::await_link_here();
 }
 
 void spread_over(std::uint32_t ifindex, const std::vector<std::uint32_t>& queues) {

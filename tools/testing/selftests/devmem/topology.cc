@@ -144,9 +144,11 @@ void Topology::remove_nic() const {
     nic_remove();
 }
 
-// With dm0 down, neither end has a link to wait for.
+void Topology::await_link_here() {
+    if (flags_of("dm0") & IFF_UP) await_link_of("dm0");
+}
+
 void Topology::await_link() const {
-    if (!(flags_of("dm0") & IFF_UP)) return;
     await_link_of("dm0");
     const Visit there(there_, here_);
     await_link_of("dm0p");

@@ -32,9 +32,10 @@ class Topology {
     void make_nic(const Options& options = {});
     /// Deletes it, also where dm0 has moved there.
     void remove_nic() const;
-    /// Waits until both ends have a link, if dm0 is up: a NIC may lose it when a setting of it
-    /// changes.
+    /// Waits until both ends have a link: a NIC may lose it when a setting of it changes.
     void await_link() const;
+    /// Waits until dm0 has one, if it is up. A child process, too, may do this.
+    static void await_link_here();
     /// Makes VLAN 5: v5, above dm0p, and above dm0 or what stands on that.
     ///
     ///    v5  10.10.0.2  fd10::2  <====>  v5  10.10.0.1  fd10::1
