@@ -92,6 +92,8 @@ test_choose() {
 test_guests_begin() {
 	local name scripts=() programs=()
 	GUESTS=()
+	GUESTS_SAY=$(mktemp -d -t devmem.XXXXXX)
+	trap 'kill "${GUESTS[@]}" 2>/dev/null; rm -rf "$GUESTS_SAY"' EXIT
 	for name in "${guest[@]}"; do
 		[[ ${chosen[${name##*/}]:-} ]] || continue
 		if [[ $name == *.sh || $name == kunit ]]; then scripts+=("$name"); else programs+=("$name"); fi
@@ -102,7 +104,6 @@ test_guests_begin() {
 		test_guest "${scripts[@]}"
 		test_guest "${programs[@]}"
 	fi
-	trap 'kill "${GUESTS[@]}" 2>/dev/null' EXIT
 }
 
 # test_guest PROGRAM...: a machine that runs these, if there are any.
@@ -111,10 +112,10 @@ test_guest() {
 	(($#)) || return 0
 	printf '# Expect: %s\n' unload leaks
 	[[ ! ${OPT[debug]:-} ]] || each=3600
-	: >"$BUILD/log/guest-$n.ktap"
+	: >"$GUESTS_SAY/$n"
 	(
 		OPT[timeout]=$((300 + each * $#)) VM_CONSOLE=console-$n.log
-		vm "$LAB/$SELFTESTS/qemu/run-tests" "$@" </dev/null >"$BUILD/log/guest-$n.ktap"
+		vm "$LAB/$SELFTESTS/qemu/run-tests" "$@" </dev/null >"$GUESTS_SAY/$n"
 	) &
 	GUESTS+=($!)
 }
@@ -123,10 +124,10 @@ test_guest() {
 test_guests_end() {
 	local n status=0
 	for n in "${!GUESTS[@]}"; do
-		tail -n +1 -s 0.1 -f --pid="${GUESTS[n]}" "$BUILD/log/guest-$n.ktap"
+		tail -n +1 -s 0.1 -f --pid="${GUESTS[n]}" "$GUESTS_SAY/$n"
 		wait "${GUESTS[n]}" || status=$?
 	done
-	trap - EXIT
+	GUESTS=()
 	return "$status"
 }
 
