@@ -26,6 +26,7 @@ test_all() {
 	test_inside
 
 	test_choose "${ARGS[@]:-all}"
+	test_packages
 	test_guests_begin
 	test_prepare_host
 	printf '  ok 1 modules and programs\nok 1 build\n'
@@ -33,6 +34,13 @@ test_all() {
 	test_guests_end || status=$?
 	test_host "${after[@]}"
 	return "$status"
+}
+
+# Before there are guests, which see this machine's files and don't expect them to change.
+test_packages() {
+	[[ ! ${chosen[abi]:-} ]] || need "to check the library's ABI" abigail-tools binutils
+	[[ ! ${chosen[install]:-} ]] || need "to make the man pages" scdoc
+	[[ ! ${chosen[fuzz]:-} ]] || need "to fuzz the parsers" clang libclang-rt-14-dev
 }
 
 # What the host's tests need besides. The guests, which have begun, go first: they have time limits.
@@ -199,7 +207,6 @@ test_unit() { test_ctest "$BUILD"; }
 
 # What the shared library promises to programs that were linked with it before.
 test_abi() {
-	need "to check the library's ABI" abigail-tools binutils
 	test_check "the ABI is as in userspace/libdevmem.abi" test_abi_same
 	test_check "a C program calls all that is there for C" test_abi_called
 }
@@ -236,7 +243,6 @@ test_abi_calls() {
 # What an installed library is to a project of somebody else: userspace/test/install.
 test_install() {
 	INSTALLED=$BUILD/installed
-	need "to make the man pages" scdoc
 	rm -rf "$INSTALLED"
 	test_check "into a folder, which can be moved" test_install_into
 	test_check "CMake finds it, for C and C++, shared and static" test_install_cmake "C;CXX"
@@ -330,7 +336,6 @@ test_threads() {
 # The unit tests feed the parsers for a moment; clang's libFuzzer knows how to dig.
 test_fuzz() {
 	local fuzzer folder=$BUILD/fuzz
-	need "to fuzz the parsers" clang libclang-rt-14-dev
 	build_programs "the fuzzers" "$folder" userspace/fuzz/all -DDEVMEM_SANITIZE=ON \
 		-DCMAKE_CXX_COMPILER=clang++ -DCMAKE_CXX_FLAGS=-fsanitize=fuzzer-no-link
 	for fuzzer in "$folder"/userspace/fuzz/*_fuzzer; do
