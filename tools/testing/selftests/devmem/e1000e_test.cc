@@ -11,38 +11,10 @@
 #include "devmem/error.h"
 #include "devmem/ethtool.h"
 #include "leftovers.h"
+#include "live.h"
 #include "tx_stage.h"
 
 namespace {
-
-// A stream without end, and frags of it that are held.
-struct Live {
-    explicit Live(std::shared_ptr<Topology> pair = std::make_shared<Topology>(),
-                  std::uint16_t port = 6000)
-        : bound(std::move(pair), {.memory = 4 * mebibyte, .rcvbuf = 256 << 10}),
-          sender(std::in_place, bound.topology.there_fd(),
-                 SendPlan{.first_port = port, .bytes = endless}),
-          reader(bound.accept()) {
-        reader->hold(true);
-        EXPECT("a stream begins", reader->read(100'000), reader->bytes());
-        reader->hold(false);
-    }
-
-    Bound bound;
-    std::optional<Sender> sender;
-    std::optional<Reader> reader;
-};
-
-// The stream goes on by way of the device, and it and the held frags are as they should be.
-void expect_flow(Reader& reader, const std::string& when) {
-    EXPECT(when + ": the stream goes on", reader.read(reader.bytes() + 300'000), reader.bytes());
-    const auto host = reader.host_bytes();
-    EXPECT(when + ": and on", reader.read(reader.bytes() + 300'000), reader.bytes());
-    EXPECT_EQUAL(when + ": bytes in host memory", host, reader.host_bytes());
-    EXPECT(when + ": the stream is not over", !reader.over(), reader.bytes());
-    EXPECT_EQUAL(when + ": first thing wrong", std::string(), reader.wrong());
-    EXPECT_EQUAL(when + ": frags held", std::string(), reader.check_held());
-}
 
 std::uint64_t split_frames() {
     return queue_count(nic_kind()->split);
@@ -228,7 +200,7 @@ void suspended_bound() {
     Live live;
     for (int i = 0; i < 3; i++) {
         EXPECT_EQUAL("NICs suspended and resumed", 2U, suspend(live.bound.topology));
-        expect_flow(*live.reader, "resumed");
+        expect_flow_on(true, *live.reader, "resumed");
     }
 }
 
@@ -259,7 +231,7 @@ void link_restarts() {
     Live live;
     for (int i = 0; i < 3; i++) {
         live.bound.topology.here("ethtool -r dm0");
-        expect_flow(*live.reader, "restarted");
+        expect_flow_on(true, *live.reader, "restarted");
     }
 }
 
@@ -267,7 +239,7 @@ void link_restarts() {
 void tests_itself() {
     Live live;
     live.bound.topology.here("ethtool -t dm0 offline >/dev/null || :");
-    expect_flow(*live.reader, "tested");
+    expect_flow_on(true, *live.reader, "tested");
 }
 
 void jumbo_and_rings() {
@@ -278,7 +250,7 @@ void jumbo_and_rings() {
         topology.there(fmt::format("ip link set dm0p mtu {}", mtu));
         for (const std::uint32_t size : {64U, 1024U}) {
             devmem::set_rings(live.bound.ifindex, {.rx = size});
-            expect_flow(*live.reader, fmt::format("MTU {}, ring of {}", mtu, size));
+            expect_flow_on(true, *live.reader, fmt::format("MTU {}, ring of {}", mtu, size));
         }
     }
 }

@@ -76,12 +76,6 @@ devmem::Fd dial(const std::string& to, std::uint16_t port, bool fastopen) {
     return fd;
 }
 
-void reset_on_close(int fd) {
-    const linger now{1, 0};
-    if (::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)) != 0)
-        throw_errno_of("setsockopt");
-}
-
 FarEnd::FarEnd(const Topology& topology, const TxRoute& route)
     : route_(route), listener_(listen_in(topology.there_fd(), route.rcvbuf)) {}
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "devmem/fd.h"
+#include "sender.h"
 #include "topology.h"
 
 /// Where a stream goes to, and how.
@@ -61,6 +62,3 @@ bool ready(int fd, short events, int milliseconds);
 
 /// A TCP socket that is connected to IPv4 or IPv6 address `to`.
 devmem::Fd dial(const std::string& to, std::uint16_t port, bool fastopen = false);
-
-/// Nobody is left to acknowledge: without this, TCP would go on trying for minutes.
-void reset_on_close(int fd);

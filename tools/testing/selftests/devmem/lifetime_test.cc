@@ -18,48 +18,13 @@
 #include "devmem/rss_table.h"
 #include "expect.h"
 #include "leftovers.h"
+#include "live.h"
 #include "reload.h"
 
 namespace {
 
 constexpr std::uint64_t mebibyte = 1 << 20;
 const std::array<std::uint32_t, 1> the_queue{nic_kind()->queue};
-
-// A stream without end, and frags of it that are held.
-struct Live {
-    explicit Live(std::shared_ptr<Topology> pair = std::make_shared<Topology>(),
-                  std::uint16_t port = 6000)
-        : bound(std::move(pair), {.memory = 4 * mebibyte, .rcvbuf = 256 << 10}),
-          sender(std::in_place, bound.topology.there_fd(),
-                 SendPlan{.first_port = port, .bytes = endless}),
-          reader(bound.accept()) {
-        reader->hold(true);
-        EXPECT("a stream begins", reader->read(100'000), reader->bytes());
-        reader->hold(false);
-    }
-
-    Bound bound;
-    std::optional<Sender> sender;
-    std::optional<Reader> reader;
-};
-
-// The stream goes on, and it and the held frags are as they should be.
-void expect_flow(Reader& reader, const std::string& when, std::uint64_t more = 300'000) {
-    const auto from = reader.bytes();
-    EXPECT(when + ": the stream goes on", reader.read(from + more), reader.bytes() - from);
-    EXPECT(when + ": the stream is not over", !reader.over(), reader.bytes());
-    EXPECT_EQUAL(when + ": first thing wrong", std::string(), reader.wrong());
-    EXPECT_EQUAL(when + ": frags held", std::string(), reader.check_held());
-}
-
-// The same, and by now it lands on the device, or it does not.
-void expect_flow_on(bool device, Reader& reader, const std::string& when) {
-    expect_flow(reader, when);
-    const auto bytes = reader.bytes(), on_device = reader.device_bytes();
-    expect_flow(reader, when);
-    const auto seen = reader.device_bytes() - on_device;
-    EXPECT_EQUAL(when + ": bytes on the device", device ? reader.bytes() - bytes : 0, seen);
-}
 
 std::uint32_t binding_of(std::uint32_t ifindex) {
     for (const auto& queue : devmem::queues(ifindex))
@@ -84,9 +49,14 @@ enum class Part { connection, binding, memory, nic };
 
 constexpr std::array<const char*, 4> part_names{"connection", "binding", "memory", "NIC"};
 
+bool exists(const char* interface) {
+    return ::if_nametoindex(interface) != 0;
+}
+
 void close_part(Live& live, Part part) {
     switch (part) {
         case Part::connection:
+            if (!exists("dm0")) reset_on_close(live.reader->receiver().fd());
             live.reader.reset();
             break;
         case Part::binding:
@@ -124,10 +94,6 @@ void orders() {
 }
 
 // ---- namespaces -----------------------------------------------------------
-
-bool exists(const char* interface) {
-    return ::if_nametoindex(interface) != 0;
-}
 
 void sender_namespace_goes() {
     nic_need(NIC_VIRTUAL);

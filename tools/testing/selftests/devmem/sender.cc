@@ -65,8 +65,7 @@ void finish(Outgoing& connection, SendPlan::End end) {
         ::shutdown(connection.fd, SHUT_WR);
         return;
     }
-    const linger now{1, 0};
-    ::setsockopt(connection.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    reset_on_close(connection.fd);
     ::close(connection.fd);
     connection.fd = -1;
 }
@@ -135,3 +134,9 @@ Sender::Sender(int netns, const SendPlan& plan)
               if (plan.bytes != endless) throw;  // nobody will read that to its end
           }
       }) {}
+
+void reset_on_close(int fd) {
+    const linger now{1, 0};
+    if (::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)) != 0)
+        throw_errno_of("setsockopt");
+}

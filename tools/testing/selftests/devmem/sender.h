@@ -53,3 +53,7 @@ class Sender {
   private:
     Process process_;
 };
+
+/// For when nobody is left to acknowledge: TCP would go on trying for minutes, and keep what came
+/// out of order.
+void reset_on_close(int fd);
