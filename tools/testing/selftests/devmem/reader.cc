@@ -129,6 +129,11 @@ void Reader::let_go(std::size_t frags) {
     held_.erase(held_.begin(), held_.begin() + static_cast<std::ptrdiff_t>(frags));
 }
 
+void Reader::let_go_every_second() {
+    bool second = true;
+    std::erase_if(held_, [&](const Held&) { return second = !second; });
+}
+
 void Reader::give_back() {
     held_.clear();
     receiver_.give_back();

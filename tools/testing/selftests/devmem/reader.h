@@ -49,6 +49,8 @@ class Reader {
     [[nodiscard]] std::size_t held() const { return held_.size(); }
     /// Gives back the oldest of the kept frags.
     void let_go(std::size_t frags);
+    /// Gives back every second of them, whose tokens do not adjoin.
+    void let_go_every_second();
     /// The last step() was refused memory.
     [[nodiscard]] bool starved() const { return starved_; }
     /// What is wrong with the kept frags: empty, if each still has the bytes it came with.
