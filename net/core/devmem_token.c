@@ -113,7 +113,7 @@ static struct devmem_token *devmem_tokens_next(struct devmem_tokens *tokens)
  * devmem_token_add - make a token
  * @sk: the socket, with its lock
  * @niov: the first of @count niovs that adjoin
- * @count: how many, at most DEVMEM_TOKEN_NIOVS_MAX
+ * @count: how many
  *
  * Takes a reference on each niov. The token is valid at once: whoever guesses
  * its number before he is told it returns it, and nothing worse. May sleep.

@@ -5,7 +5,6 @@
 
 #include <linux/build_bug.h>
 #include <linux/limits.h>
-#include <linux/skbuff.h>
 #include <linux/spinlock.h>
 #include <net/netmem.h>
 
@@ -15,9 +14,6 @@
 
 /* Most numbers that one call looks at, known or not. */
 #define DEVMEM_RETURN_MAX	1024
-
-/* Most niovs of one token: those of one skb. */
-#define DEVMEM_TOKEN_NIOVS_MAX	MAX_SKB_FRAGS
 
 /**
  * struct devmem_token - what a token stands for
