@@ -146,14 +146,14 @@ vm_listens() { awk -v path="$1" '$4 == "00010000" && $NF == path { found = 1 } E
 # depends on chance, or on the make of the CPU.
 METER=''
 
-# vm_accel: sets ACCEL, CPUS and CLOCK. A /dev/kvm that opens may still not run a kernel (nested
+# vm_accel: sets ACCEL, CPUS and ACCEL_APPEND. A /dev/kvm that opens may still not run a kernel (nested
 # virtualization), so one is booted, once in each life of the host.
 vm_accel() {
 	local verdict
 	CPUS=2
 	if [[ $METER ]]; then
 		ACCEL=(-accel "tcg,thread=single" -icount "shift=0,sleep=off" -cpu "qemu64,+rdrand" -plugin "$METER")
-		CPUS=1 CLOCK="tsc_early_khz=1000000 tsc=reliable no_timer_check hpet=disable nokaslr mitigations=off"
+		CPUS=1 ACCEL_APPEND="tsc_early_khz=1000000 tsc=reliable no_timer_check hpet=disable nokaslr norandmaps mitigations=off"
 		return
 	fi
 	verdict=$CACHE/kvm-$(</proc/sys/kernel/random/boot_id)
@@ -162,17 +162,20 @@ vm_accel() {
 		step "trying KVM" kvm vm_try_kvm "$verdict"
 	fi
 	if [[ $(<"$verdict") == yes ]]; then
-		ACCEL=(-accel kvm -cpu host) CLOCK=''
+		ACCEL=(-accel kvm -cpu host) ACCEL_APPEND=''
 	else
 		# No faster copies with "rep movsb" here: it is emulated byte by byte.
 		ACCEL=(-accel "tcg,thread=multi" -cpu "qemu64,+rdrand")
 		# While the host is busy elsewhere, it looks as if the timer did not work. With QEMU's HPET
 		# it does not for a long time, if the host takes a CPU away while that is set up.
-		CLOCK="tsc_early_khz=$("$BUILD/qemu/tsc-khz") no_timer_check hpet=disable"
+		ACCEL_APPEND="tsc_early_khz=$("$BUILD/qemu/tsc-khz") no_timer_check hpet=disable"
+		# What QEMU translates it finds again at the same address alone: a program at the same
+		# addresses each time starts in a fifth of the user time.
+		ACCEL_APPEND+=" norandmaps"
 		# The counter is the host's. If that keeps its time by it, so may the guest, whose other
 		# clocks are slow to read.
 		if [[ $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource 2>/dev/null) == tsc ]]; then
-			CLOCK+=" tsc=reliable"
+			ACCEL_APPEND+=" tsc=reliable"
 		fi
 	fi
 }
@@ -203,7 +206,7 @@ vm_qemu() {
 		qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
 		-M "q35,memory-backend=memory" -object "$VM_MEMORY,id=memory,size=2G,share=on" -m 2G
 		-smp "$CPUS" "${ACCEL[@]}" -kernel "$KERNEL_IMAGE" -initrd "$VM/cpio"
-		-append "console=ttyS0 panic=-1 panic_on_warn=1 oops=panic reboot=t cryptomgr.notests $PATIENCE $CLOCK $VM_APPEND"
+		-append "console=ttyS0 panic=-1 panic_on_warn=1 oops=panic reboot=t cryptomgr.notests $PATIENCE $ACCEL_APPEND $VM_APPEND"
 		-chardev "file,id=console,path=$VM/console" -serial chardev:console
 		-device virtio-serial-pci
 		-chardev "file,id=status,path=$VM/status" -device "virtserialport,chardev=status,name=status"
