@@ -308,31 +308,32 @@ is "an accepted socket knows its NAPI" 0 \
 # --- frames that the NIC joins ---------------------------------------------
 
 # joined WHAT PAYLOADS KEY=VALUE...: one big segment, cut by one end into frames, comes
-# out of the other as frames with so many bytes, whole
+# out of the other as frames with so many bytes, whole. Nobody else sends there, as frames
+# are counted
 joined() {
 	local what=$1 want=$2
 
 	shift 2
 	# shellcheck disable=SC2086 # numbers, one word each
 	sniff="-t 60 -d in -p tcp -n $(wc -w <<<"$want")"
-	sniffed b dm0p a inject dm0 "$@"
+	sniffed c q0p c inject q0 "$@"
 	want "$what" "$want" "$(fields payload | xargs)"
 	want "content of $what" "ok" "$(fields content | sort -u)"
 	want "sums of $what" "" "$(fields csum ipcsum | grep bad)"
 }
 
-is "rx-gro-hw is off at birth" off "$(b ethtool -k dm0p | sed -n 's/^rx-gro-hw: //p')"
-toggle b dm0p gro off
-before b dm0p
+is "rx-gro-hw is off at birth" off "$(c ethtool -k q0p | sed -n 's/^rx-gro-hw: //p')"
+toggle c q0p gro off
+before c q0p
 joined "frames" "1000 1000 500" gso=1000 len=2500 flags=A
 after
 all_ok "off, it joins nothing"
 is "and says so" 0 "${moved[rx_gro_packets]}"
-toggle b dm0p rx-gro-hw on
+toggle c q0p rx-gro-hw on
 
 for state in off on; do
-	b ring_split dm0p $state
-	before b dm0p
+	c ring_split q0p $state
+	before c q0p
 	joined "IPv4" 9300 gso=1000 len=9300 flags=AP seq=4294963200 id=65533
 	want "its headers" "4294963200 65533 PA partial ok" \
 		"$(fields seq id flags csum ipcsum)"
@@ -361,15 +362,17 @@ joined "no ACK" "1000 1000 500" gso=1000 len=2500 flags=P
 joined "IP options" "1000 1000 500" gso=1000 len=2500 flags=A ipopt=8
 all_ok "those that say more than payload do stay alone"
 sniff="-t 60 -d in -p tcp -n 3"
-sniffed b dm0p a inject dm0 n=3 len=700
+sniffed c q0p c inject q0 n=3 len=700
 want "sent one by one" "700 700 700" "$(fields payload | xargs)"
 all_ok "and what has come waits for nothing"
-toggle b dm0p rx off
+toggle c q0p rx off
 joined "frames" "1000 1000 500" gso=1000 len=2500 flags=A
-toggle b dm0p rx on rx-gro-hw on
+toggle c q0p rx on rx-gro-hw on
 joined "frames" 2500 gso=1000 len=2500 flags=A
 all_ok "none is joined whose checksum was not verified"
 
+toggle b dm0p gro off rx-gro-hw on
+want_ok b ring_split dm0p on
 before b dm0p
 want_ok a traffic tcp 10.9.0.2 -c 4 -n 1M
 want_ok a traffic tcp fd09::2 -c 4 -n 1M
