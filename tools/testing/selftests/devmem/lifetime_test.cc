@@ -203,9 +203,10 @@ void rebind_beside_traffic() {
 }
 
 // Each time more is read than it takes TCP to open a window that was full, and in the end all that
-// has waited in between.
+// has waited in between. Of few rounds each must have its share: more is read than may wait.
 void rebind_under_traffic() {
     const unsigned rounds = nic_kind()->resets ? 6 : 30;
+    const std::uint64_t more = nic_kind()->resets ? 600'000 : 40'000;
     Live live;
     live.bound.binding.reset();
     std::list<devmem::DmaBuf> memories;
@@ -214,9 +215,9 @@ void rebind_under_traffic() {
             const auto& memory = memories.emplace_back(devmem::DmaBuf::accelmem(mebibyte));
             const devmem::RxBinding again(live.bound.ifindex, the_queue, memory);
             live.reader->knows(again.id(), &memory);
-            expect_flow(*live.reader, "bound", 40'000);
+            expect_flow(*live.reader, "bound", more);
         }
-        expect_flow(*live.reader, "not bound", 40'000);
+        expect_flow(*live.reader, "not bound", more);
     }
     expect_flow(*live.reader, "what waited to be read");
     EXPECT("some came by way of most bindings", live.reader->bindings().size() > rounds / 2,
