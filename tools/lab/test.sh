@@ -101,7 +101,7 @@ test_guests_begin() {
 	local name scripts=() programs=()
 	GUESTS=()
 	GUESTS_SAY=$(mktemp -d -t devmem.XXXXXX)
-	trap 'kill "${GUESTS[@]}" 2>/dev/null; rm -rf "$GUESTS_SAY"' EXIT
+	trap 'kill "${GUESTS[@]}" 2>/dev/null || :; rm -rf "$GUESTS_SAY"' EXIT
 	for name in "${guest[@]}"; do
 		[[ ${chosen[${name##*/}]:-} ]] || continue
 		if [[ $name == *.sh || $name == kunit ]]; then scripts+=("$name"); else programs+=("$name"); fi

@@ -241,6 +241,7 @@ vm_streams() {
 	)
 	"${command[@]}" <"$VM/stdin" 2>"$VM/qemu.log" >/dev/null &
 	local qemu=$!
+	vm_watch_start "$qemu" >/dev/null 2>&1 &
 	tail -c +1 -s 0.05 -f --pid=$qemu "$VM/stdout" &
 	local out=$!
 	tail -c +1 -s 0.05 -f --pid=$qemu "$VM/stderr" >&2 &
@@ -254,6 +255,20 @@ vm_streams() {
 	wait "$out" "$err" || :
 }
 
+# vm_watch_start QEMU: a kernel that does not come to its end of booting is not worth a job's time.
+# One of 6.1 with PROVE_RCU may not: its test of RCU tasks can wait for a mutex whose owner waits for it.
+vm_watch_start() {
+	local tries
+	for ((tries = 0; tries < 300; tries++)); do
+		! vm_started || return 0
+		[[ -d /proc/$1 ]] || return 0
+		sleep 1
+	done
+	kill "$1"
+}
+
+vm_started() { grep -q 'Run /init' "$VM/console"; }
+
 vm_status() {
 	local word rest
 	((EUID == 0)) || [[ ! $share ]] || as_root chown -R "$(id -u):$(id -g)" "$share/out"
@@ -266,6 +281,8 @@ vm_status() {
 		rest="the guest died"
 		if [[ $QEMU_STATUS == 124 ]]; then
 			rest="the guest took more than ${OPT[timeout]} s"
+		elif ! vm_started; then
+			rest="the guest did not start"
 		fi
 		;;
 	esac
