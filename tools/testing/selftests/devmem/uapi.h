@@ -143,6 +143,8 @@ struct stage {
 void stage_open_bare(struct stage *s);
 /* All of it, and all traffic goes to QUEUE. */
 void stage_open(struct stage *s);
+/* The rest of it, with the NIC as it is now. */
+void stage_bind(struct stage *s);
 /* Makes @fd the listener. */
 void stage_listen(struct stage *s, int fd);
 /* A new connection instead of the one there is. */

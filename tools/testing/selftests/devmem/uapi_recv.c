@@ -71,11 +71,10 @@ void uapi_large_frags(void)
 	struct stage s;
 	char seen[16];
 
-	stage_open(&s);
+	stage_open_bare(&s);
 	shell("ip link set dm0 mtu 9000");
 	shell_there("ip link set dm0p mtu 9000");
-	stage_disconnect(&s);
-	stage_connect(&s);
+	stage_bind(&s);
 	stage_send(&s, 2 * PAGE + 100);
 	receive(s.here, &message, ALL, ROOM, 0);
 	KTAP_CHECK(message.got == 2 * PAGE + 100);

@@ -197,6 +197,11 @@ void stage_open_bare(struct stage *s)
 void stage_open(struct stage *s)
 {
 	stage_open_bare(s);
+	stage_bind(s);
+}
+
+void stage_bind(struct stage *s)
+{
 	s->id = bind_queue(s, s->netlink, s->memory, QUEUE);
 	nic_steer(QUEUE);
 	stage_listen(s, socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
