@@ -64,17 +64,14 @@ test_host() {
 
 # test_inside: what can run in the guest.
 test_inside() {
-	# DMA debugging gives up when an allocation of its own fails; what comes later is without it.
-	local last=$BUILD/$SELFTESTS/alloc_failure_test
 	if [[ ${OPT[nic]:-} ]]; then
 		guest=("${NIC_TESTS[@]/#/$BUILD/$SELFTESTS/}")
 		return
 	fi
 	guest=(kunit)
 	for name in "$LAB/$SELFTESTS"/*.sh "$BUILD/$SELFTESTS"/*_test; do
-		[[ ! -x $name || $name == */lib.sh || $name == */e1000e_test || $name == "$last" ]] || guest+=("$name")
+		[[ ! -x $name || $name == */lib.sh || $name == */e1000e_test ]] || guest+=("$name")
 	done
-	guest+=("$last")
 }
 
 # test_choose NAME...: notes what is to run. "host" and "guest" are all of theirs.
@@ -96,22 +93,20 @@ test_choose() {
 }
 
 # test_guests_begin: those chosen of what is to run inside, in the background. They wait much, so there
-# are two machines, but with a debug kernel, which needs all that a CPU can do.
+# are two machines. One is for the scripts; with a debug kernel, for what makes DMA debugging give up,
+# by having an allocation of its own fail.
 test_guests_begin() {
-	local name scripts=() programs=()
+	local name apart='*.sh|*/kunit' one=() other=()
+	[[ ! ${OPT[debug]:-} ]] || apart='*/alloc_failure_test'
 	GUESTS=()
 	GUESTS_SAY=$(mktemp -d -t devmem.XXXXXX)
 	trap 'kill "${GUESTS[@]}" 2>/dev/null || :; rm -rf "$GUESTS_SAY"' EXIT
 	for name in "${guest[@]}"; do
 		[[ ${chosen[${name##*/}]:-} ]] || continue
-		if [[ $name == *.sh || $name == kunit ]]; then scripts+=("$name"); else programs+=("$name"); fi
+		if [[ /$name == @($apart) ]]; then one+=("$name"); else other+=("$name"); fi
 	done
-	if [[ ${OPT[debug]:-} ]]; then
-		test_guest "${scripts[@]}" "${programs[@]}"
-	else
-		test_guest "${scripts[@]}"
-		test_guest "${programs[@]}"
-	fi
+	test_guest "${one[@]}"
+	test_guest "${other[@]}"
 }
 
 # test_guest PROGRAM...: a machine that runs these, if there are any.
