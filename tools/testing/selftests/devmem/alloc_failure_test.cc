@@ -288,7 +288,7 @@ bool return_tokens(Scene& scene, unsigned nth) {
     reader.hold(true);
     while (reader.held() < 40 && reader.read(reader.bytes() + 1)) continue;
     reader.hold(false);
-    const auto kept = reader.held() / 2;
+    const auto kept = (reader.held() + 1) / 2;
     const auto outcome = attempt(nth, [&] {
         reader.let_go_every_second();
         reader.receiver().give_back();
