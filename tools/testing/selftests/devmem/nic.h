@@ -19,6 +19,7 @@ enum nic_ability {
 	NIC_JOINS,	/* it joins frames: rx-gro-hw */
 	NIC_CUTS_V6,	/* it cuts segments of IPv6 */
 	NIC_FAILS,	/* it fails when it is told to */
+	NIC_REMAPS,	/* it fetches what an IOMMU, if there is one, makes one piece */
 	NIC_ABILITIES
 };
 

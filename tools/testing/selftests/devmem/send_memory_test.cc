@@ -28,11 +28,13 @@ devmem::DmaBuf accelmem() {
 }
 
 devmem::DmaBuf whole_udmabuf() {
+    nic_need(NIC_REMAPS);
     return devmem::DmaBuf::udmabuf(4 * mebibyte);
 }
 
 // What the kernel's page allocator has: blocks of 1 MiB, 64 KiB or a page.
 devmem::DmaBuf heap() {
+    nic_need(NIC_REMAPS);
     if (::access("/dev/dma_heap/system", R_OK | W_OK) != 0)
         ktap_skip("no /dev/dma_heap/system (CONFIG_DMABUF_HEAPS_SYSTEM)");
     return devmem::DmaBuf::heap(4 * mebibyte);
@@ -54,6 +56,7 @@ static_assert(offsetof(PageList, items) == sizeof(udmabuf_create_list));
 
 // The pages of four memfds by turns, and of each with others in between.
 devmem::DmaBuf scattered_udmabuf() {
+    nic_need(NIC_REMAPS);
     constexpr std::uint64_t each = 256;
     std::array<devmem::Fd, 4> memfds;
     for (devmem::Fd& fd : memfds) fd = sealed_memfd(each * page);
