@@ -39,8 +39,10 @@ std::uint32_t interface_index(const std::string& name) {
 
 std::string interface_name(std::uint32_t ifindex) {
     std::array<char, IF_NAMESIZE> name{};
-    if (!::if_indextoname(ifindex, name.data()))
+    if (!::if_indextoname(ifindex, name.data())) {
+        if (errno == ENXIO) errno = ENODEV;  // as netlink says it: one error to expect
         throw_errno("find interface number " + std::to_string(ifindex));
+    }
     return name.data();
 }
 

@@ -29,7 +29,7 @@ std::vector<Nic> look_at_nics(const KernelFacts& kernel) {
             const NicFacts nic = look_at_nic(ifindex, kernel);
             nics.push_back({nic.name, judge_nic(nic, kernel)});
         } catch (const Error& error) {
-            if (error.code().value() != ENODEV && error.code().value() != ENXIO) throw;
+            if (error.code().value() != ENODEV) throw;
         }
     }
     return nics;

@@ -362,9 +362,9 @@ static void nic_refused(void) {
     struct devmem_rx_binding* rx = NULL;
     struct devmem_tx_binding* tx = NULL;
     check(devmem_nic_session_new(nowhere, &options, &session, NULL) < 0);
-    check(fails(devmem_rx_binding_new(nowhere, &queue, 1, dmabuf, &rx, &error), &error, ENXIO,
+    check(fails(devmem_rx_binding_new(nowhere, &queue, 1, dmabuf, &rx, &error), &error, ENODEV,
                 "find interface"));
-    check(fails(devmem_tx_binding_new(nowhere, dmabuf, &tx, &error), &error, ENXIO,
+    check(fails(devmem_tx_binding_new(nowhere, dmabuf, &tx, &error), &error, ENODEV,
                 "find interface"));
     check(!session && !rx && !tx);
     devmem_nic_session_free(NULL);

@@ -30,7 +30,7 @@ InterfaceStatus look_at(std::uint32_t ifindex) {
 }
 
 bool is_gone(const devmem::Error& error) {
-    return error.code().value() == ENODEV || error.code().value() == ENXIO;
+    return error.code().value() == ENODEV;
 }
 
 std::optional<std::uint32_t> queue_of(const devmem::PagePool& pool, const InterfaceStatus& on) {

@@ -173,7 +173,7 @@ void Life::bind() {
     if (binding_) return;
     if (!sender_) known_.clear(), memories_.clear();
     const auto& memory = memories_.emplace_back(devmem::DmaBuf::accelmem(2 << 20));
-    const bool bound = may_fail("bind-rx", {ENODEV, ENXIO, EINVAL, EEXIST, ENODATA}, [&] {
+    const bool bound = may_fail("bind-rx", {ENODEV, EINVAL, EEXIST, ENODATA}, [&] {
         const std::array queues{queue_};
         binding_.emplace(devmem::interface_index("dm0"), queues, memory);
     });
