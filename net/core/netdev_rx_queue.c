@@ -27,6 +27,23 @@ void netdev_queue_config(struct net_device *dev, int rxq_idx,
 }
 EXPORT_SYMBOL(netdev_queue_config);
 
+/**
+ * netif_rxq_has_unreadable_mp - will a queue's payload come from a provider?
+ * @dev: the device
+ * @rxq_idx: which of its RX queues
+ *
+ * For drivers that make a pool for device memory otherwise than one for pages,
+ * each time that they make memory for a queue. Under RTNL.
+ *
+ * Return: true if the queue's pool for payload will have niovs alone.
+ */
+bool netif_rxq_has_unreadable_mp(struct net_device *dev, int rxq_idx)
+{
+	ASSERT_RTNL();
+	return __netif_get_rx_queue(dev, rxq_idx)->mp_params.mp_ops;
+}
+EXPORT_SYMBOL(netif_rxq_has_unreadable_mp);
+
 static bool netdev_rx_queue_can_restart(const struct netdev_queue_mgmt_ops *ops)
 {
 	return ops && ops->ndo_queue_mem_alloc && ops->ndo_queue_mem_free &&

@@ -28,10 +28,16 @@
 /* Every entry of the redirection table says ring 1. */
 #define E1000_SPLIT_RETA	0x80808080
 
-/* The buffers of a descriptor, none where they are yet to be allocated. */
+/* Memory that the hardware may write to, or none: @netmem is 0. */
+struct e1000_split_buffer {
+	netmem_ref netmem;
+	dma_addr_t dma;
+};
+
+/* The buffers of a descriptor. */
 struct e1000_split_slot {
-	struct page *host;
-	netmem_ref payload[PS_PAGE_BUFFERS];
+	struct e1000_split_buffer host;
+	struct e1000_split_buffer payload[PS_PAGE_BUFFERS];
 };
 
 bool e1000e_split_possible(const struct e1000_adapter *adapter)
@@ -39,46 +45,54 @@ bool e1000e_split_possible(const struct e1000_adapter *adapter)
 	return adapter->hw.mac.type == e1000_82574 && PAGE_SIZE <= 16384;
 }
 
-static struct page_pool *e1000e_split_pool(struct e1000_split *split,
-					   unsigned int order,
-					   unsigned int offset,
-					   unsigned int len, unsigned int flags)
+static int e1000e_split_pool(struct e1000_split *split, unsigned int order,
+			     unsigned int flags,
+			     struct e1000_split_memory *memory)
 {
 	struct page_pool_params params = {
-		.flags = PP_FLAG_DMA_MAP | PP_FLAG_DMA_SYNC_DEV | flags,
+		.flags = flags,
 		.order = order,
 		.pool_size = split->count,
 		.nid = NUMA_NO_NODE,
 		.dev = &split->adapter->pdev->dev,
 		.dma_dir = DMA_FROM_DEVICE,
-		.offset = offset,
-		.max_len = len,
+		.offset = memory->offset,
+		.max_len = memory->size,
 		.netdev = split->adapter->netdev,
 		.queue_idx = 0,
 	};
+	struct page_pool *pool = page_pool_create(&params);
 
-	return page_pool_create(&params);
+	if (IS_ERR(pool))
+		return PTR_ERR(pool);
+	memory->pool = pool;
+	return 0;
 }
 
-static int e1000e_split_pools(struct e1000_split *split)
+/* What a pool maps stays mapped until the last skb has given it back, and that
+ * may be after the driver has left the device. So the ring maps pages by itself,
+ * while they are in it. Device memory is mapped by its binding, which goes
+ * first; it wants the flags of a pool that maps all the same.
+ */
+static int e1000e_split_pools(struct e1000_split *split, unsigned int mtu)
 {
-	unsigned int size = SKB_DATA_ALIGN(E1000_SPLIT_HEADROOM +
-					   split->host_size) +
-			    SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
-	struct page_pool *pool;
+	struct net_device *dev = split->adapter->netdev;
+	unsigned int size, flags = PP_FLAG_ALLOW_UNREADABLE_NETMEM;
+	int err;
 
-	pool = e1000e_split_pool(split, get_order(size), E1000_SPLIT_HEADROOM,
-				 split->host_size, 0);
-	if (IS_ERR(pool))
-		return PTR_ERR(pool);
-	split->host = pool;
+	split->host.offset = E1000_SPLIT_HEADROOM;
+	split->host.size = ALIGN(mtu + VLAN_ETH_HLEN + ETH_FCS_LEN,
+				 1 << E1000_PSRCTL_BSIZE0_SHIFT);
+	size = SKB_DATA_ALIGN(split->host.offset + split->host.size) +
+	       SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
+	err = e1000e_split_pool(split, get_order(size), 0, &split->host);
+	if (err)
+		return err;
 
-	pool = e1000e_split_pool(split, 0, 0, PAGE_SIZE,
-				 PP_FLAG_ALLOW_UNREADABLE_NETMEM);
-	if (IS_ERR(pool))
-		return PTR_ERR(pool);
-	split->payload = pool;
-	return 0;
+	split->payload.size = PAGE_SIZE;
+	if (netif_rxq_has_unreadable_mp(dev, 0))
+		flags |= PP_FLAG_DMA_MAP | PP_FLAG_DMA_SYNC_DEV;
+	return e1000e_split_pool(split, 0, flags, &split->payload);
 }
 
 /* Makes a ring of @count descriptors that takes frames of that MTU. Buffers come
@@ -93,17 +107,70 @@ int e1000e_split_alloc(struct e1000_adapter *adapter, u16 count,
 	split->adapter = adapter;
 	split->count = count;
 	split->pages = DIV_ROUND_UP(mtu, PAGE_SIZE);
-	split->host_size = ALIGN(mtu + VLAN_ETH_HLEN + ETH_FCS_LEN,
-				 1 << E1000_PSRCTL_BSIZE0_SHIFT);
 
 	split->desc = dma_alloc_coherent(&adapter->pdev->dev,
 					 count * sizeof(*split->desc),
 					 &split->dma, GFP_KERNEL);
 	split->slots = kvcalloc(count, sizeof(*split->slots), GFP_KERNEL);
-	err = split->desc && split->slots ? e1000e_split_pools(split) : -ENOMEM;
+	err = split->desc && split->slots ? e1000e_split_pools(split, mtu) :
+					    -ENOMEM;
 	if (err)
 		e1000e_split_free(split);
 	return err;
+}
+
+/* Returns false if there was nothing to be had. */
+static bool e1000e_split_take(struct e1000_split *split,
+			      const struct e1000_split_memory *memory,
+			      struct e1000_split_buffer *buffer)
+{
+	struct device *dev = &split->adapter->pdev->dev;
+	netmem_ref netmem;
+
+	if (buffer->netmem)
+		return true;
+	netmem = page_pool_dev_alloc_netmems(memory->pool);
+	if (!netmem)
+		return false;
+	if (netmem_is_net_iov(netmem)) {
+		buffer->dma = page_pool_get_dma_addr_netmem(netmem);
+	} else {
+		buffer->dma = dma_map_page(dev, netmem_to_page(netmem),
+					   memory->offset, memory->size,
+					   DMA_FROM_DEVICE);
+		if (dma_mapping_error(dev, buffer->dma)) {
+			page_pool_put_full_netmem(memory->pool, netmem, false);
+			return false;
+		}
+	}
+	buffer->netmem = netmem;
+	return true;
+}
+
+/* Takes a buffer from the hardware, for what is in it to be read. */
+static netmem_ref e1000e_split_unmap(struct e1000_split *split,
+				     const struct e1000_split_memory *memory,
+				     struct e1000_split_buffer *buffer)
+{
+	netmem_ref netmem = buffer->netmem;
+
+	if (!netmem_is_net_iov(netmem))
+		dma_unmap_page(&split->adapter->pdev->dev, buffer->dma,
+			       memory->size, DMA_FROM_DEVICE);
+	buffer->netmem = 0;
+	return netmem;
+}
+
+static void e1000e_split_put(struct e1000_split *split,
+			     const struct e1000_split_memory *memory,
+			     struct e1000_split_buffer *buffer, bool in_napi)
+{
+	netmem_ref netmem;
+
+	if (!buffer->netmem)
+		return;
+	netmem = e1000e_split_unmap(split, memory, buffer);
+	page_pool_put_full_netmem(memory->pool, netmem, in_napi);
 }
 
 /* Where the ring is not full, a slot may wait long for its next turn, and
@@ -114,13 +181,9 @@ static void e1000e_split_unload(struct e1000_split *split,
 {
 	u16 i;
 
-	for (i = 0; i < split->pages; i++) {
-		if (!slot->payload[i])
-			continue;
-		page_pool_put_full_netmem(split->payload, slot->payload[i],
-					  in_napi);
-		slot->payload[i] = 0;
-	}
+	for (i = 0; i < split->pages; i++)
+		e1000e_split_put(split, &split->payload, &slot->payload[i],
+				 in_napi);
 }
 
 /* Takes all buffers back. The hardware has no use for them any more. */
@@ -131,9 +194,7 @@ static void e1000e_split_empty(struct e1000_split *split)
 
 	for (i = 0; split->slots && i < split->count; i++) {
 		slot = &split->slots[i];
-		if (slot->host)
-			page_pool_put_full_page(split->host, slot->host, false);
-		slot->host = NULL;
+		e1000e_split_put(split, &split->host, &slot->host, false);
 		e1000e_split_unload(split, slot, false);
 	}
 	if (split->desc)
@@ -147,10 +208,10 @@ static void e1000e_split_empty(struct e1000_split *split)
 void e1000e_split_free(struct e1000_split *split)
 {
 	e1000e_split_empty(split);
-	if (split->payload)
-		page_pool_destroy(split->payload);
-	if (split->host)
-		page_pool_destroy(split->host);
+	if (split->payload.pool)
+		page_pool_destroy(split->payload.pool);
+	if (split->host.pool)
+		page_pool_destroy(split->host.pool);
 	kvfree(split->slots);
 	if (split->desc)
 		dma_free_coherent(&split->adapter->pdev->dev,
@@ -207,15 +268,12 @@ static void e1000e_split_post(struct e1000_split *split, u16 i)
 {
 	const struct e1000_split_slot *slot = &split->slots[i];
 	union e1000_rx_desc_packet_split *desc = &split->desc[i];
-	dma_addr_t addr;
 	u16 j;
 
-	addr = page_pool_get_dma_addr(slot->host) + E1000_SPLIT_HEADROOM;
-	desc->read.buffer_addr[0] = cpu_to_le64(addr);
-	for (j = 0; j < split->pages; j++) {
-		addr = page_pool_get_dma_addr_netmem(slot->payload[j]);
-		desc->read.buffer_addr[j + 1] = cpu_to_le64(addr);
-	}
+	desc->read.buffer_addr[0] = cpu_to_le64(slot->host.dma);
+	for (j = 0; j < split->pages; j++)
+		desc->read.buffer_addr[j + 1] =
+			cpu_to_le64(slot->payload[j].dma);
 	for (; j < PS_PAGE_BUFFERS; j++)
 		desc->read.buffer_addr[j + 1] = ~cpu_to_le64(0);
 }
@@ -226,17 +284,12 @@ static bool e1000e_split_fill_slot(struct e1000_split *split, u16 i)
 	struct e1000_split_slot *slot = &split->slots[i];
 	u16 j;
 
-	if (!slot->host)
-		slot->host = page_pool_dev_alloc_pages(split->host);
-	if (!slot->host)
+	if (!e1000e_split_take(split, &split->host, &slot->host))
 		return false;
-	for (j = 0; j < split->pages; j++) {
-		if (!slot->payload[j])
-			slot->payload[j] =
-				page_pool_dev_alloc_netmems(split->payload);
-		if (!slot->payload[j])
+	for (j = 0; j < split->pages; j++)
+		if (!e1000e_split_take(split, &split->payload,
+				       &slot->payload[j]))
 			return false;
-	}
 	return true;
 }
 
@@ -306,30 +359,39 @@ void e1000e_split_fill(struct e1000_adapter *adapter)
 
 /* The headers alone, or all of a short frame: the buffer stays where it is. */
 static struct sk_buff *e1000e_split_copy(struct e1000_adapter *adapter,
-					 struct page *page, u16 len)
+					 const struct e1000_split_buffer *host,
+					 u16 len)
 {
 	struct sk_buff *skb = napi_alloc_skb(&adapter->napi, len);
+	struct device *dev = &adapter->pdev->dev;
+	const void *frame;
 
-	if (skb)
-		skb_put_data(skb, page_address(page) + E1000_SPLIT_HEADROOM,
-			     len);
+	if (!skb)
+		return NULL;
+	frame = netmem_address(host->netmem) + adapter->split.host.offset;
+	dma_sync_single_for_cpu(dev, host->dma, len, DMA_FROM_DEVICE);
+	skb_put_data(skb, frame, len);
+	dma_sync_single_for_device(dev, host->dma, len, DMA_FROM_DEVICE);
 	return skb;
 }
 
 /* A frame that was not split: its buffer becomes the skb's head. */
 static struct sk_buff *e1000e_split_whole(struct e1000_split *split,
-					  struct e1000_split_slot *slot,
+					  struct e1000_split_buffer *host,
 					  u16 len)
 {
+	netmem_ref netmem = e1000e_split_unmap(split, &split->host, host);
+	struct page_pool *pool = split->host.pool;
 	struct sk_buff *skb;
 
-	skb = napi_build_skb(page_address(slot->host),
-			     PAGE_SIZE << split->host->p.order);
-	if (!skb)
+	skb = napi_build_skb(netmem_address(netmem),
+			     PAGE_SIZE << pool->p.order);
+	if (!skb) {
+		page_pool_put_full_netmem(pool, netmem, true);
 		return NULL;
-	skb_reserve(skb, E1000_SPLIT_HEADROOM);
+	}
+	skb_reserve(skb, split->host.offset);
 	skb_put(skb, len);
-	slot->host = NULL;
 	return skb;
 }
 
@@ -337,15 +399,14 @@ static void e1000e_split_add_payload(struct e1000_split *split,
 				     struct e1000_split_slot *slot,
 				     const __le16 *length, struct sk_buff *skb)
 {
-	u16 j, len;
+	netmem_ref netmem;
+	u16 j;
 
 	for (j = 0; j < split->pages && length[j]; j++) {
-		len = le16_to_cpu(length[j]);
-		page_pool_dma_sync_netmem_for_cpu(split->payload,
-						  slot->payload[j], 0, len);
-		skb_add_rx_frag_netmem(skb, j, slot->payload[j], 0, len,
-				       PAGE_SIZE);
-		slot->payload[j] = 0;
+		netmem = e1000e_split_unmap(split, &split->payload,
+					    &slot->payload[j]);
+		skb_add_rx_frag_netmem(skb, j, netmem, 0,
+				       le16_to_cpu(length[j]), PAGE_SIZE);
 	}
 }
 
@@ -383,11 +444,10 @@ static void e1000e_split_receive(struct e1000_adapter *adapter, u16 i,
 
 	if (!e1000e_split_good(adapter, desc, staterr))
 		return;
-	page_pool_dma_sync_for_cpu(split->host, slot->host, 0, len);
 	if (desc->wb.upper.length[0] || len <= E1000_SPLIT_COPY)
-		skb = e1000e_split_copy(adapter, slot->host, len);
+		skb = e1000e_split_copy(adapter, &slot->host, len);
 	else
-		skb = e1000e_split_whole(split, slot, len);
+		skb = e1000e_split_whole(split, &slot->host, len);
 	if (!skb) {
 		adapter->alloc_rx_buff_failed++;
 		return;

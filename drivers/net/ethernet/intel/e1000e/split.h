@@ -11,15 +11,26 @@ struct netdev_queue_mgmt_ops;
 struct page_pool;
 
 /**
+ * struct e1000_split_memory - where buffers of one kind come from
+ * @pool: the page pool
+ * @offset: where in a buffer the hardware's part of it begins
+ * @size: how many bytes that has
+ */
+struct e1000_split_memory {
+	struct page_pool *pool;
+	u16 offset;
+	u16 size;
+};
+
+/**
  * struct e1000_split - the receive ring for TCP, and its memory
  * @adapter: whose it is
  * @desc: descriptors, of the packet split kind
  * @dma: where the hardware finds them
  * @slots: for each descriptor, the buffers that it has
- * @host: pool of buffer 0: headers, and frames that were not split
- * @payload: pool of the other buffers, possibly in device memory
+ * @host: of buffer 0: headers, and frames that were not split; any frame fits
+ * @payload: of the other buffers, possibly in device memory
  * @count: how many descriptors
- * @host_size: bytes of buffer 0 that the hardware may fill: any frame fits
  * @pages: how many payload buffers a descriptor has
  * @next_to_use: the first descriptor that has not been posted
  * @next_to_clean: the oldest that has been
@@ -33,10 +44,9 @@ struct e1000_split {
 	union e1000_rx_desc_packet_split *desc;
 	dma_addr_t dma;
 	struct e1000_split_slot *slots;
-	struct page_pool *host;
-	struct page_pool *payload;
+	struct e1000_split_memory host;
+	struct e1000_split_memory payload;
 	u16 count;
-	u16 host_size;
 	u16 pages;
 	u16 next_to_use;
 	u16 next_to_clean;
