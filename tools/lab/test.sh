@@ -301,7 +301,7 @@ test_install_program() {
 	said=$("$1")
 	[[ $said =~ ^([0-9]+)\ ([0-9]+)\ find\ interface\ nonesuch && ${BASH_REMATCH[1]} == "${BASH_REMATCH[2]}" ]] ||
 		{ echo "$1 says: $said" && return 1; }
-	[[ $(objdump -p "$1") != *NEEDED*libdevmem.so.0* ]] || kind=shared
+	[[ $(objdump -p "$1") != *NEEDED*libdevmem.so.1* ]] || kind=shared
 	[[ $kind == "$2" ]] || { echo "$1 is linked with the $kind library" && return 1; }
 }
 
