@@ -12,7 +12,7 @@ _devmem_interfaces() {
 _devmem() {
 	local word=$2 before=$3 words='' memory='--memory --size'
 	if ((COMP_CWORD == 1)); then
-		words="bench doctor recv restore send status --help"
+		words="bench doctor recv restore send status --help --version"
 	else
 		case $before in
 		--for) words="receive send both" ;;

@@ -2,9 +2,22 @@
 // devmem: device memory TCP from the command line.
 #include <fmt/core.h>
 
+#include <cstdint>
 #include <exception>
+#include <string>
 
 #include "command.h"
+#include "devmem/version.h"
+
+namespace {
+
+// Of the library that runs, which may be newer than this program.
+std::string version() {
+    const std::uint32_t number = devmem_version();
+    return fmt::format("devmem {}.{}.{}", number / 10'000, number / 100 % 100, number % 100);
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
     int status = exit_fine;
@@ -13,6 +26,7 @@ int main(int argc, char** argv) {
         "Exit status: 0 fine, 1 something needed is missing, 2 wrong usage, 3 failed, 128 and the\n"
         "number of the signal that ended a transfer.\n"
         "devmem COMMAND --help tells about one command.");
+    app.set_version_flag("--version", version);
     app.require_subcommand(1);
     add_doctor(app, status);
     add_status(app, status);

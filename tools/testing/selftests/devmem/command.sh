@@ -362,6 +362,7 @@ says 2 "open $tmp: Is a directory" send dm0p 10.9.0.1 --input "$tmp"
 says 2 "requires ADDRESS" bench dm0p --seconds 1
 says 2 "excludes" bench dm0p 10.9.0.1 --seconds 1 --bytes 1
 says 2 "connections" bench dm0p --connections 0
+says 0 "devmem 1." --version
 says 0 "Exit status" recv --help
 says 0 "Exit status" send --help
 says 0 "Exit status" bench --help
