@@ -328,7 +328,7 @@ std::string why_not(const Case& what) {
         }
     });
     (void)trial.hear(why.data(), why.size(), forever);
-    return why.c_str();
+    return why.substr(0, why.find('\0'));
 }
 
 // Each run in a process of its own, which takes the NICs with it.
