@@ -163,8 +163,8 @@ bool is_flow_rule(std::uint32_t ifindex, std::uint32_t location, const ethtool_r
     there.fs.location = location;
     return try_ethtool_ioctl(ifindex, &there) == 0 && there.fs.flow_type == rule.fs.flow_type &&
            there.fs.ring_cookie == rule.fs.ring_cookie && there.rss_context == rule.rss_context &&
-           std::memcmp(&there.fs.h_u, &rule.fs.h_u, sizeof(rule.fs.h_u)) == 0 &&
-           std::memcmp(&there.fs.m_u, &rule.fs.m_u, sizeof(rule.fs.m_u)) == 0;
+           std::ranges::equal(there.fs.h_u.hdata, rule.fs.h_u.hdata) &&
+           std::ranges::equal(there.fs.m_u.hdata, rule.fs.m_u.hdata);
 }
 
 std::uint32_t add_flow_rule(std::uint32_t ifindex, ethtool_rxnfc rule,

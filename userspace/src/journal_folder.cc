@@ -96,7 +96,7 @@ void sync(int fd, const std::string& call) {
 
 }  // namespace
 
-JournalFolder::JournalFolder(fs::path folder)
+JournalFolder::JournalFolder(const fs::path& folder)
     : folder_(checked_folder(folder)), locks_(open_file(folder_ / "lock", O_RDWR | O_CREAT)) {}
 
 JournalFolder::Turn::Turn(int locks, std::int64_t place) : locks_(locks), place_(place) {

@@ -21,7 +21,7 @@ class JournalFolder {
   public:
     /// Makes the folder, 0700, if there is none. Refuses one that others may write: what is in it
     /// is done to NICs.
-    explicit JournalFolder(std::filesystem::path folder);
+    explicit JournalFolder(const std::filesystem::path& folder);
 
     /// The right to change a NIC and its journal.
     class Turn {

@@ -75,7 +75,7 @@ Exporter judge_gpus(const std::string& name, const std::vector<GpuFacts>& gpus) 
 // One that needs a driver and its library, which memory is made with too.
 template <class Driver>
 Exporter gpu(const fs::path& root, const char* name, const char* node, const std::string& library) {
-    const Exporter found = device(
+    Exporter found = device(
         root, node, name,
         "Only for such a GPU: install its driver, which has " + library + " and makes " + node);
     if (found.state != State::ready) return found;

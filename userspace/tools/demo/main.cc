@@ -245,7 +245,7 @@ int demonstrate(const Options& options) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
     Options options;
     CLI::App app("Receives a TCP stream into device memory and checks every byte.");
     app.add_option("--interface", options.interface, "interface to receive on")->required();
@@ -263,10 +263,8 @@ int main(int argc, char** argv) {
     app.add_option("--mebibytes", options.mebibytes, "how much to send")->capture_default_str();
     app.add_option("--file", options.file, "send this file instead");
     CLI11_PARSE(app, argc, argv);
-    try {
-        return demonstrate(options);
-    } catch (const std::exception& error) {
-        fmt::print(stderr, "\nFAILED: {}\n", error.what());
-        return 1;
-    }
+    return demonstrate(options);
+} catch (const std::exception& error) {
+    fmt::print(stderr, "\nFAILED: {}\n", error.what());
+    return 1;
 }

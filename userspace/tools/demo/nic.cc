@@ -194,7 +194,7 @@ void run(const Options& options) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
     Options options;
     CLI::App app("Moves bytes between a TCP peer and device memory, and says where they are.");
     app.add_option("--interface", options.interface, "the NIC")->required();
@@ -206,11 +206,9 @@ int main(int argc, char** argv) {
     app.add_flag("--send", options.send, "send; else receive");
     app.add_flag("--host", options.host, "by way of host memory, as without devmem TCP");
     CLI11_PARSE(app, argc, argv);
-    try {
-        run(options);
-        return 0;
-    } catch (const std::exception& error) {
-        fmt::print(stderr, "FAILED: {}\n", error.what());
-        return 1;
-    }
+    run(options);
+    return 0;
+} catch (const std::exception& error) {
+    fmt::print(stderr, "FAILED: {}\n", error.what());
+    return 1;
 }
