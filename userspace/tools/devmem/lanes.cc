@@ -76,6 +76,7 @@ std::size_t Limit::room(std::uint64_t sent, std::size_t most) const {
 
 std::vector<Lane> lanes_for(const std::vector<devmem::Fd>& connections, std::uint64_t size) {
     std::vector<Lane> lanes;
+    lanes.reserve(connections.size());
     const std::size_t each = size / connections.size();
     for (const devmem::Fd& connection : connections)
         lanes.push_back({.socket = connection.get(), .part = {lanes.size() * each, each}});

@@ -17,9 +17,7 @@ std::string version() {
     return fmt::format("devmem {}.{}.{}", number / 10'000, number / 100 % 100, number % 100);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
     int status = exit_fine;
     CLI::App app("Device memory TCP: tells what this machine can do, and does it.", "devmem");
     app.footer(
@@ -38,9 +36,15 @@ int main(int argc, char** argv) {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? exit_fine : exit_usage;
-    } catch (const std::exception& error) {
-        fmt::print(stderr, "devmem: {}\n", error.what());
-        return exit_failed;
     }
     return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+    return run(argc, argv);
+} catch (const std::exception& error) {
+    fmt::print(stderr, "devmem: {}\n", error.what());
+    return exit_failed;
 }
