@@ -11,7 +11,7 @@ from ctypes import (POINTER, byref, c_char_p, c_int, c_size_t, c_uint, c_uint16,
 OK, WOULD_BLOCK, END, RESET, NO_MEMORY, FAILED, STARVED = range(7)
 WAIT = 1
 
-_lib = ctypes.CDLL('libdevmem.so.0')
+_lib = ctypes.CDLL('libdevmem.so.1')
 
 
 class Piece(ctypes.Structure):
