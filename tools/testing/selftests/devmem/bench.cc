@@ -6,7 +6,6 @@
 //     bench FOLDER CASE...     FOLDER: where the meter looks for the kernel's symbols
 #include <fmt/core.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -26,6 +25,7 @@
 #include "bench_case.h"
 #include "bench_frag.h"
 #include "bench_memory.h"
+#include "bench_priority.h"
 #include "bench_stage.h"
 #include "devmem/error.h"
 #include "far_end.h"
@@ -242,16 +242,6 @@ void read_all(const Case& what, Reading& reading) {
         read_by_epoll(reading);
     else
         read_by_uring(reading);
-}
-
-// There is one processor, and how many bytes are read at a time is to depend on when they come,
-// not on when a scheduler thinks that it is the reader's turn: of the same stream, Linux 6.12's
-// makes reads that cost a fifth more or less each time. Elsewhere the reader has a processor to
-// itself.
-void go_first() {
-    sched_param priority{};
-    priority.sched_priority = 1;
-    if (::sched_setscheduler(0, SCHED_FIFO, &priority) < 0) throw_errno_of("sched_setscheduler");
 }
 
 void run(const Case& what, unsigned number) {

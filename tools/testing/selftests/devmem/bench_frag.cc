@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "bench_memory.h"
+#include "bench_priority.h"
 #include "bound.h"
 #include "devmem/error.h"
 #include "far_end.h"
@@ -135,6 +136,7 @@ void run_frag(const Case& what) {
     });
     Hoard hoard(listener.accept(), most + spare / 2);
     lock_memory();
+    go_first();
     const std::string out = fmt::format("{} tokens out", what.keep);
     if (!fill(hoard, what.keep + 2048, what.keep)) return give_up(what, hoard.frags());
     bool more = true;
@@ -165,6 +167,7 @@ void run_sockets(const Case& what) {
     while (kept.size() < idle) kept.push_back(accept_idle(listener));
     Hoard hoard(listener.accept(), spare / 2);
     lock_memory();
+    go_first();
     bool more = hoard.read(2048, 0);
     measure(fmt::format("frag/receive, {}", what.name.substr(what.name.find('/') + 1)), received,
             [&] { more &= hoard.read(hoard.frags() + received, 0); });
