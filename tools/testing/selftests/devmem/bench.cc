@@ -41,8 +41,14 @@
 namespace {
 
 constexpr std::uint64_t mebi = 1 << 20;
-constexpr std::uint64_t measured = 16 * mebi, rest = 4 * mebi;
+constexpr std::uint64_t rest = 4 * mebi;
 constexpr std::uint16_t port = 5201;
+
+// The more that is under way in one piece, the more it matters where that is when the counting
+// begins, and the more has to be counted.
+std::uint64_t measured(const Case& what) {
+    return (what.connections > 1 || what.piece >= mebi ? 64 : 16) * mebi;
+}
 
 // How segments come together is a matter of small causes: each run begins to count elsewhere.
 std::uint64_t warm_up(const Case& what, unsigned run) {
@@ -52,7 +58,7 @@ std::uint64_t warm_up(const Case& what, unsigned run) {
 // The middle of a stream, seen from the end that is measured. Both processes have it.
 class Measurement {
   public:
-    explicit Measurement(std::uint64_t begin) : next_(begin) {}
+    Measurement(std::uint64_t begin, std::uint64_t size) : next_(begin), size_(size) {}
 
     /// So much more has been received, or handed to TCP.
     void count(std::size_t more, std::uint64_t more_frags = 0) {
@@ -79,7 +85,7 @@ class Measurement {
     }
     void start() {
         begin_ = total_;
-        next_ = total_ + measured;
+        next_ = total_ + size_;
         frags_ = 0;
         running_ = true;
         clock_ = now();
@@ -93,14 +99,14 @@ class Measurement {
         done_ = true;
     }
 
-    std::uint64_t total_ = 0, frags_ = 0, begin_ = 0, next_, clock_ = 0;
+    std::uint64_t total_ = 0, frags_ = 0, begin_ = 0, next_, size_, clock_ = 0;
     bool running_ = false, done_ = false;
 };
 
 Measurement& shared_measurement(const Case& what, unsigned run) {
     void* page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) throw_errno_of("mmap");
-    return *new (page) Measurement(warm_up(what, run));
+    return *new (page) Measurement(warm_up(what, run), measured(what));
 }
 
 // ---- the sender -------------------------------------------------------------
@@ -140,7 +146,7 @@ void send(const Case& what, unsigned run, Measurement* measurement) {
         all.push_back({make_send_way(what.send, dial(Topology::v4_here, port),
                                      {memory ? &*memory : nullptr, binding ? &*binding : nullptr,
                                       what.piece}),
-                       (warm_up(what, run) + measured + rest) / what.connections});
+                       (warm_up(what, run) + measured(what) + rest) / what.connections});
     make_mark<Mark::sender>();
     send_all(all, measurement);
     make_mark<Mark::nobody>();
