@@ -5,9 +5,12 @@
 //    there             here               beyond
 //    dm0p <======> dm0      dm1 <======> dm1p
 //    10.9.0.2   10.9.0.1  10.8.0.1    10.8.0.3
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <libmnl/libmnl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -149,9 +152,60 @@ void fragment() {
     expect_stream(bound);
 }
 
+std::uint64_t snmp6(const char* name) {
+    return number(fmt::format("awk '$1 == \"{}\" {{ print $2 }}' /proc/net/snmp6", name));
+}
+
+void ask_rtnetlink(nlmsghdr* message) {
+    const std::unique_ptr<mnl_socket, int (*)(mnl_socket*)> socket(mnl_socket_open(NETLINK_ROUTE),
+                                                                   mnl_socket_close);
+    message->nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_ACK;
+    if (!socket || mnl_socket_sendto(socket.get(), message, message->nlmsg_len) < 0)
+        throw_errno_of("rtnetlink");
+    std::array<char, 4096> answer{};
+    const ssize_t got = mnl_socket_recvfrom(socket.get(), answer.data(), answer.size());
+    if (got < 0 ||
+        mnl_cb_run(answer.data(), static_cast<std::size_t>(got), 0, 0, nullptr, nullptr) < 0)
+        throw_errno_of("rtnetlink");
+}
+
+// A route by which every packet goes in fragments, however small: RTAX_FEATURE_ALLFRAG, which ip(8)
+// does not know.
+void add_fragmenting_route(const char* to, std::uint32_t ifindex) {
+    std::array<char, 256> buffer{};
+    nlmsghdr* message = mnl_nlmsg_put_header(buffer.data());
+    message->nlmsg_type = RTM_NEWROUTE;
+    auto* route = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(rtmsg)));
+    route->rtm_family = AF_INET6;
+    route->rtm_dst_len = 128;
+    route->rtm_table = RT_TABLE_MAIN;
+    route->rtm_protocol = RTPROT_STATIC;
+    route->rtm_type = RTN_UNICAST;
+    in6_addr address{};
+    ::inet_pton(AF_INET6, to, &address);
+    mnl_attr_put(message, RTA_DST, sizeof(address), &address);
+    mnl_attr_put_u32(message, RTA_OIF, ifindex);
+    nlattr* metrics = mnl_attr_nest_start(message, RTA_METRICS);
+    mnl_attr_put_u32(message, RTAX_FEATURES, RTAX_FEATURE_ALLFRAG);
+    mnl_attr_nest_end(message, metrics);
+    ask_rtnetlink(message);
+}
+
+// Linux cuts an IPv6 packet that it forwards where netfilter has joined it of fragments, whose
+// payload no NIC splits off, or where the route says so, which is the one way to get there.
+void fragment_v6() {
+    skip_on_stock("routes don't fragment there");
+    const Bound bound;
+    const Beyond beyond(bound);
+    bound.topology.here("ethtool -K dm0 gro off");
+    add_fragmenting_route(Beyond::v6, devmem::interface_index("dm1"));
+    expect_stopped(bound, beyond, Beyond::v6, [] { return snmp6("Ip6FragFails"); });
+    EXPECT("in host memory they were cut", snmp6("Ip6FragCreates") > 0, 0);
+    expect_stream(bound, {.to = "fd09::1", .bytes = 256 * kibibyte});
+}
+
 std::uint64_t too_big_sent(bool v6) {
-    if (v6) return number("awk '$1 == \"Icmp6OutPktTooBigs\" { print $2 }' /proc/net/snmp6");
-    return snmp("Icmp", "OutDestUnreachs");
+    return v6 ? snmp6("Icmp6OutPktTooBigs") : snmp("Icmp", "OutDestUnreachs");
 }
 
 // The router says that a packet is too large, and quotes it as far as it can read it. Who gets that
@@ -325,6 +379,7 @@ const ktap_test tests[] = {
     {"a router with conntrack: the same", clean<route_conntrack>},
     {"a smaller MTU ahead: FragFails counts", clean<fragment<true>>},
     {"a smaller MTU ahead, no GRO: the same", clean<fragment<false>>},
+    {"a route that fragments, IPv6: the same", clean<fragment_v6>},
     {"a smaller MTU ahead, DF: the sender is told", clean<path_mtu>},
     {"a smaller MTU ahead, IPv6: the sender is told", clean<path_mtu_v6>},
     {"a bridge: drops what has to leave, takes what is its own", clean<bridge>},
