@@ -5,12 +5,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <fstream>
 #include <limits>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "bench_memory.h"
@@ -26,7 +29,7 @@ namespace {
 constexpr std::uint16_t port = 5201;
 constexpr std::uint64_t each = 128 << 10;  // bytes that a connection gets
 
-std::uint64_t free_memory() {
+std::uint64_t free_memory_now() {
     std::ifstream file("/proc/meminfo");
     for (std::string name; file >> name;) {
         std::uint64_t kibibytes = 0;
@@ -35,6 +38,19 @@ std::uint64_t free_memory() {
         file.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
     }
     throw std::runtime_error("no MemFree");
+}
+
+// What is freed later, as by RCU or with a namespace, has been freed when nothing changes any more.
+std::uint64_t free_memory() {
+    constexpr std::uint64_t little = 64 << 10;
+    std::uint64_t before = free_memory_now();
+    for (int quiet = 0; quiet < 10;) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        const std::uint64_t now = free_memory_now();
+        quiet = std::max(now, before) - std::min(now, before) < little ? quiet + 1 : 0;
+        before = now;
+    }
+    return before;
 }
 
 // All connect; each sends its bytes when it has heard one.

@@ -83,6 +83,7 @@ void add_loop(std::vector<Case>& all, const Way& way, const char* loop, unsigned
 void add_loops(std::vector<Case>& all, unsigned connections) {
     add_loop(all, receive_ways[0], "epoll", connections);
     add_loop(all, receive_ways[1], "epoll", connections);
+    add_loop(all, receive_ways[2], "epoll", connections);
     add_loop(all, receive_ways[3], "epoll", connections);
     add_loop(all, receive_ways[3], "io_uring", connections);
 }
@@ -124,8 +125,7 @@ void add_memory(std::vector<Case>& all) {
         all.push_back({.name = fmt::format("memory/{}", way.name),
                        .kind = Case::Kind::memory,
                        .receive = way.by,
-                       .connections = 256,
-                       .runs = 1});
+                       .connections = 256});
 }
 
 void add_bind(std::vector<Case>& all, std::uint64_t mebibytes, bool scattered) {
@@ -143,8 +143,8 @@ std::vector<Case> make_cases() {
     for (const unsigned mtu : mtus) add_ways(all, mtu);
     add_page_sized(all);
     for (const unsigned mtu : {1500U, 9000U}) add_gro_hw(all, mtu);
-    add_large_niovs(all, 9000, false);
-    add_large_niovs(all, 9000, true);
+    for (const unsigned mtu : {1500U, 9000U})
+        for (const bool gro_hw : {false, true}) add_large_niovs(all, mtu, gro_hw);
     add_loops(all, 1);
     add_loops(all, 16);
     add_sends(all);

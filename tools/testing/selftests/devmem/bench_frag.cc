@@ -29,7 +29,7 @@ constexpr std::uint64_t page = 4096,
                         payload = 1448;   // of a frame, with an MTU of 1500
 constexpr std::uint64_t received = 4096;  // frags that are measured
 // Few enough for the ring of the pool that they go back to.
-constexpr std::uint64_t one_by_one = 128, together = 256, ring = 512;
+constexpr std::uint64_t one_by_one = 128, batched = 128, together = 256, ring = 512;
 constexpr std::uint64_t most_of_accelmem = 512 << 20;
 // What the NIC and its page pool have, and some more.
 constexpr std::uint64_t spare = 8192;
@@ -73,12 +73,15 @@ void send_bytes(int fd, std::uint64_t size) {
     }
 }
 
-void give_singly(const Hoard& hoard, std::span<const TokenRange> ranges) {
+std::vector<TokenRange> ranges_of_one(std::span<const TokenRange> ranges) {
+    std::vector<TokenRange> all;
     for (const TokenRange& range : ranges)
-        for (std::uint32_t i = 0; i < range.count; i++) {
-            const TokenRange one{range.start + i, 1};
-            hoard.give_back({&one, 1});
-        }
+        for (std::uint32_t i = 0; i < range.count; i++) all.push_back({range.start + i, 1});
+    return all;
+}
+
+void give_singly(const Hoard& hoard, std::span<const TokenRange> ranges) {
+    for (const TokenRange& one : ranges) hoard.give_back({&one, 1});
 }
 
 void allow_sockets(std::uint64_t count) {
@@ -125,7 +128,7 @@ void give_up(const Case& what, std::uint64_t frags) {
 }  // namespace
 
 void run_frag(const Case& what) {
-    const std::uint64_t most = what.keep + one_by_one + together + ring;
+    const std::uint64_t most = what.keep + one_by_one + batched + together + ring;
     const Stage stage(most);
     const Listener listener(port);
     Process sender(stage.pair.there_fd(), [&](int) {
@@ -147,7 +150,9 @@ void run_frag(const Case& what) {
     if (!more) throw std::runtime_error("too few bytes came");
     const std::vector<TokenRange> some = hoard.take_oldest(together);
     measure("frag/give back together, " + out, together, [&] { hoard.give_back(some); });
-    const std::vector<TokenRange> others = hoard.take_oldest(one_by_one);
+    const auto many = ranges_of_one(hoard.take_oldest(batched));
+    measure("frag/give back 128 a call, " + out, batched, [&] { hoard.give_back(many); });
+    const auto others = ranges_of_one(hoard.take_oldest(one_by_one));
     measure("frag/give back one by one, " + out, one_by_one, [&] { give_singly(hoard, others); });
 }
 

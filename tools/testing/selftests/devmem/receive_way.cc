@@ -133,30 +133,34 @@ class Raw final : public ReceiveWay {
   public:
     Raw(devmem::Fd connection, std::size_t at_once)
         : reader_(std::move(connection)), at_once_(at_once) {}
-    ~Raw() override { rest(); }
+    ~Raw() override { give_back(); }
 
     ssize_t read(bool wait) override {
         const ssize_t got = reader_.read(wait);
+        out_ = used_ + reader_.tokens().size();
         for (const std::uint32_t token : reader_.tokens()) {
             ranges_[used_++] = {token, 1};
-            if (used_ == at_once_) rest();
+            if (used_ == at_once_) give_back();
         }
         frags_ += reader_.tokens().size();
         return got;
     }
-    void rest() override { reader_.give_back(std::span(ranges_).first(std::exchange(used_, 0))); }
+    void rest() override {
+        give_back();
+        out_ = 0;
+    }
     [[nodiscard]] int fd() const override { return reader_.fd(); }
     [[nodiscard]] std::uint64_t frags() const override { return frags_; }
-    [[nodiscard]] std::uint64_t out() const override {
-        return used_ + (at_once_ == 1 ? reader_.tokens().size() : 0);
-    }
+    [[nodiscard]] std::uint64_t out() const override { return out_; }
 
   private:
+    void give_back() { reader_.give_back(std::span(ranges_).first(std::exchange(used_, 0))); }
+
     TokenReader reader_;
     std::size_t at_once_;
     std::array<TokenRange, 128> ranges_{};
     std::size_t used_ = 0;
-    std::uint64_t frags_ = 0;
+    std::uint64_t frags_ = 0, out_ = 0;
 };
 
 // Gathers the pieces in other memory if there is any.

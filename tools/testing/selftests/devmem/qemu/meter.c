@@ -12,9 +12,13 @@
  *	pops in __switch_to_asm	tell the kernel's stacks apart, and with them the threads
  *
  * What runs on a thread goes on the account of its role, user and kernel apart, but for spans within:
- * interrupts, softirqs, the poll of one of dmnic's queues, the hardware that dmnic imitates, and the
- * copy engine of accelmem. A queue is known by the address that its poll reads first; what kind of
- * traffic it has is for the reader of "output" to conclude, from what was done in its polls.
+ * interrupts, softirqs, the poll of one of dmnic's queues, what TCP or a queueing discipline had put
+ * off to send, the hardware that dmnic imitates, and the copy engine of accelmem. A queue is known by
+ * the address that its poll reads first; what kind of traffic it has is for the reader of "output" to
+ * conclude, from what was done in its polls.
+ *
+ * What a softirq does around polls is the queue's that was polled last; before the first, that one's.
+ * Timers and the like have an account of their own.
  *
  * One CPU only, so nothing is locked.
  */
@@ -22,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "qemu_plugin.h"
 
@@ -32,10 +37,11 @@
 #define THREADS 4096
 #define SPANS 16
 #define CALLS 512
+#define EARLY 1024
 
-enum kind { USER, KERNEL, RX_POLL, TX_POLL, HARDWARE, ENGINE, SOFTIRQ, INTERRUPT, NO_KIND };
+enum kind { USER, KERNEL, RX_POLL, TX_POLL, PUT_OFF, HARDWARE, ENGINE, SOFTIRQ, TIMER, INTERRUPT, NO_KIND };
 static const char *const kind_names[] = {
-	"user", "kernel", "rx_poll", "tx_poll", "hardware", "engine", "softirq", "interrupt",
+	"user", "kernel", "rx_poll", "tx_poll", "put_off", "hardware", "engine", "softirq", "timer", "interrupt",
 };
 
 enum mark { SYMBOLS = 1, RECEIVER, SENDER, NOBODY, START, STOP };
@@ -84,9 +90,20 @@ static struct account accounts[ACCOUNTS];
 static unsigned int account_count;
 static struct thread threads[THREADS], *thread = &threads[0];
 static enum kind unknown_queue = NO_KIND;	/* of the poll that was just entered */
+static const struct block *early[EARLY];	/* of a softirq that has polled no queue yet */
+static unsigned int early_count;
+static struct timespec began;
 static bool measuring;
 
 /* ---- symbols ------------------------------------------------------------ */
+
+/* list: each name ends with its NUL. */
+static bool is_one_of(const char *name, const char *list)
+{
+	while (*list && strcmp(name, list))
+		list += strlen(list) + 1;
+	return *list;
+}
 
 static enum kind span_of(const char *name)
 {
@@ -98,8 +115,13 @@ static enum kind span_of(const char *name)
 		return HARDWARE;
 	if (!strcmp(name, "accelmem_copy_host") || !strcmp(name, "accelmem_copy_gather"))
 		return ENGINE;
-	if (!strcmp(name, "__do_softirq") || !strcmp(name, "handle_softirqs") || !strcmp(name, "net_rx_action"))
+	if (is_one_of(name, "__do_softirq\0handle_softirqs\0net_rx_action\0"))
 		return SOFTIRQ;
+	if (is_one_of(name, "net_tx_action\0tcp_tasklet_func\0tcp_tsq_workfn\0"))
+		return PUT_OFF;
+	if (is_one_of(name, "run_timer_softirq\0hrtimer_run_softirq\0rcu_core_si\0tasklet_action\0"
+		      "tasklet_hi_action\0run_rebalance_domains\0sched_balance_softirq\0"))
+		return TIMER;
 	if (!strncmp(name, "asm_sysvec_", 11) || !strcmp(name, "asm_common_interrupt"))
 		return INTERRUPT;
 	return NO_KIND;
@@ -217,15 +239,37 @@ static void begin_span(enum kind kind, uint64_t slot)
 	thread->span[thread->depth++] = (struct span) { kind, account, slot };
 }
 
-/* What net_rx_action does after a poll it does for that queue. */
+static void count(const struct block *block, struct account *account)
+{
+	account->insns += block->insns;
+	block->symbol->insns[account - accounts] += block->insns;
+	block->symbol->entries[account - accounts] += block->entry;
+}
+
+/* Whose they were is known, or that nobody's. */
+static void count_early(struct account *account)
+{
+	for (unsigned int i = 0; measuring && i < early_count; i++)
+		count(early[i], account);
+	early_count = 0;
+}
+
 static void queue_known(uint64_t key)
 {
 	struct account *account = account_of(unknown_queue, key);
 
 	unknown_queue = NO_KIND;
 	innermost()->account = account;
-	if (thread->depth > 1 && innermost()[-1].kind == SOFTIRQ)
-		innermost()[-1].account = account;
+	for (unsigned int i = thread->depth - 1; i-- && thread->span[i].kind == SOFTIRQ;)
+		thread->span[i].account = account;
+	count_early(account);
+}
+
+static void end_span(void)
+{
+	thread->depth--;
+	if (thread->span[thread->depth].kind == SOFTIRQ && early_count)
+		count_early(account_of(SOFTIRQ, 0));
 }
 
 /* ---- while the guest runs ----------------------------------------------- */
@@ -236,7 +280,8 @@ static void on_block(unsigned int cpu, void *data)
 	struct account *account;
 
 	if (block->symbol == &user_symbol) {
-		thread->depth = 0;
+		while (thread->depth)
+			end_span();
 		thread->calls = 0;
 		account = account_of(USER, thread->role);
 	} else {
@@ -247,9 +292,10 @@ static void on_block(unsigned int cpu, void *data)
 	}
 	if (!measuring)
 		return;
-	account->insns += block->insns;
-	block->symbol->insns[account - accounts] += block->insns;
-	block->symbol->entries[account - accounts] += block->entry;
+	if (account->kind != SOFTIRQ || early_count == EARLY)
+		count(block, account);
+	else
+		early[early_count++] = block;
 }
 
 /* Calls whose stack is gone are forgotten; those of another stack are of no use now. */
@@ -275,14 +321,14 @@ static void on_return(unsigned int cpu, uint32_t info, uint64_t slot, void *data
 	if (qemu_plugin_mem_is_store(info))
 		return;
 	while (thread->depth && innermost()->slot == slot)
-		thread->depth--;
+		end_span();
 	forget_calls(slot);
 }
 
 static void on_iret(unsigned int cpu, void *data)
 {
 	if (thread->depth && !innermost()->slot)
-		thread->depth--;
+		end_span();
 }
 
 static void on_switch(unsigned int cpu, uint32_t info, uint64_t slot, void *data)
@@ -417,7 +463,17 @@ static void start(void)
 	for (size_t i = 0; i < THREADS; i++)
 		threads[i].depth = 0;
 	unknown_queue = NO_KIND;
+	early_count = 0;
 	measuring = true;
+	clock_gettime(CLOCK_MONOTONIC, &began);
+}
+
+static double seconds_since_start(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (now.tv_sec - began.tv_sec) + (now.tv_nsec - began.tv_nsec) / 1e9;
 }
 
 static void print_functions(FILE *file, size_t account)
@@ -439,8 +495,9 @@ static void stop(void)
 
 	if (!file)
 		fail("can't write its output");
+	count_early(account_of(SOFTIRQ, 0));
 	measuring = false;
-	fputc('[', file);
+	fprintf(file, "{\"wall_clock\":%.3f,\"accounts\":[", seconds_since_start());
 	for (unsigned int i = 0; i < account_count; i++) {
 		fprintf(file, "%s{\"kind\":\"%s\",\"key\":%" PRIu64 ",\"insns\":%" PRIu64 ",\"copied\":%" PRIu64
 			",\"functions\":{", i ? "," : "", kind_names[accounts[i].kind], accounts[i].key,
@@ -448,7 +505,7 @@ static void stop(void)
 		print_functions(file, i);
 		fputs("}}", file);
 	}
-	fputs("]\n", file);
+	fputs("]}\n", file);
 	fclose(file);
 	/* A stack may be another thread's next time, and a queue's memory another queue's. */
 	for (size_t i = 0; i < THREADS; i++)
