@@ -49,9 +49,11 @@ struct dmnic_port;
  * @posted: buffers posted so far; written by the driver, release
  * @used: buffers filled so far; written by the hardware under &dmnic_rxq.lock
  * @clean: buffers the driver has taken back; driver only
+ * @kept: of those, how many lie behind @posted to be posted again as they are;
+ *	  driver only, within a NAPI poll
  *
- * The three run freely and never pass each other: clean <= used <= posted,
- * and posted - clean is at most the ring's size.
+ * Three run freely and never pass each other: clean <= used <= posted, and
+ * posted + kept - clean is at most the ring's size.
  */
 struct dmnic_rx_ring {
 	struct dmnic_desc *desc;
@@ -62,6 +64,7 @@ struct dmnic_rx_ring {
 	u32 posted;
 	u32 used;
 	u32 clean;
+	u32 kept;
 };
 
 /**

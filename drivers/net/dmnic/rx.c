@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The driver's receive side: posts buffers, and turns completions into skbs. */
+#include <linux/dma-mapping.h>
 #include <linux/etherdevice.h>
 #include <linux/tcp.h>
 #include <net/gro.h>
@@ -10,22 +11,30 @@
 
 #include "dmnic.h"
 
+/* Writes a descriptor, without telling the hardware. */
+static void dmnic_ring_write(struct dmnic_rx_ring *ring, u32 at,
+			     netmem_ref netmem)
+{
+	struct dmnic_desc *desc = &ring->desc[at & ring->mask];
+
+	ring->netmem[at & ring->mask] = netmem;
+	desc->addr = page_pool_get_dma_addr_netmem(netmem);
+	desc->len = ring->buf_len;
+}
+
 /* Posts buffers until the ring is full. Returns false if the pool ran dry. */
 static bool dmnic_ring_fill(struct dmnic_rx_ring *ring)
 {
-	u32 posted = ring->posted;
+	u32 posted = ring->posted + ring->kept;
 	netmem_ref netmem;
-	u32 slot;
 
+	ring->kept = 0;
 	while (posted - ring->clean <= ring->mask) {
 		netmem = page_pool_alloc_netmems(ring->pool,
 						 GFP_ATOMIC | __GFP_NOWARN);
 		if (!netmem)
 			break;
-		slot = posted++ & ring->mask;
-		ring->netmem[slot] = netmem;
-		ring->desc[slot].addr = page_pool_get_dma_addr_netmem(netmem);
-		ring->desc[slot].len = ring->buf_len;
+		dmnic_ring_write(ring, posted++, netmem);
 	}
 	dmnic_publish(&ring->posted, posted);
 	return posted - ring->clean > ring->mask;
@@ -59,6 +68,19 @@ static void dmnic_ring_drop(struct dmnic_rx_ring *ring, u32 len)
 	}
 }
 
+/* Takes back a buffer of whose @len bytes there is a copy by now, to post it
+ * again: its way to the pool and back would cost more.
+ */
+static void dmnic_ring_keep(struct dmnic_rx_ring *ring, u32 len)
+{
+	netmem_ref netmem = dmnic_ring_take(ring);
+
+	dma_sync_single_for_device(ring->pool->p.dev,
+				   page_pool_get_dma_addr_netmem(netmem), len,
+				   DMA_FROM_DEVICE);
+	dmnic_ring_write(ring, ring->posted + ring->kept++, netmem);
+}
+
 /* Moves the buffers with @len bytes to the skb, less the first @skip bytes. */
 static void dmnic_rx_add_frags(struct sk_buff *skb, struct dmnic_rx_ring *ring,
 			       u32 len, u32 skip)
@@ -76,7 +98,7 @@ static void dmnic_rx_add_frags(struct sk_buff *skb, struct dmnic_rx_ring *ring,
 }
 
 /* The headers go to the skb's head, and small frames as a whole; their buffer
- * is free at once.
+ * takes the next ones.
  */
 static struct sk_buff *dmnic_rx_skb(struct dmnic_rxq *rxq,
 				    const struct dmnic_completion *done)
@@ -95,7 +117,7 @@ static struct sk_buff *dmnic_rx_skb(struct dmnic_rxq *rxq,
 	page_pool_dma_sync_netmem_for_cpu(mem->host.pool, first, 0, copy);
 	skb_put_data(skb, netmem_address(first), copy);
 	if (copy == done->host_len)
-		dmnic_ring_drop(&mem->host, copy);
+		dmnic_ring_keep(&mem->host, copy);
 	else
 		dmnic_rx_add_frags(skb, &mem->host, done->host_len, copy);
 	dmnic_rx_add_frags(skb, &mem->payload, done->payload_len, 0);
