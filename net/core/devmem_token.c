@@ -275,18 +275,51 @@ u32 devmem_tokens_return(struct sock *sk, const struct dmabuf_token *ranges,
 	return taken;
 }
 
+/* Nobody else knows the table any more. */
+static void devmem_tokens_empty(struct devmem_tokens *tokens, u32 first,
+				u32 last)
+{
+	u32 i;
+
+	for (i = first; i <= last; i++)
+		if (tokens->slot[i].token)
+			devmem_niovs_put(tokens->slot[i].niov,
+					 tokens->slot[i].count);
+}
+
+static void devmem_tokens_free(struct devmem_tokens *tokens)
+{
+	kvfree(tokens->slot);
+	kfree(tokens);
+}
+
+static void devmem_tokens_destroy_work(struct work_struct *work)
+{
+	struct devmem_tokens *tokens =
+		container_of(work, struct devmem_tokens, destroy_work);
+	u32 i;
+
+	for (i = 0; i <= tokens->mask; i += DEVMEM_DESTROY_MAX) {
+		local_bh_disable();
+		devmem_tokens_empty(tokens, i, i + DEVMEM_DESTROY_MAX - 1);
+		local_bh_enable();
+		cond_resched();
+	}
+	devmem_tokens_free(tokens);
+}
+
 void devmem_tokens_destroy(struct sock *sk)
 {
 	struct devmem_tokens *tokens = sk->sk_devmem_tokens;
-	u32 i;
 
 	if (!tokens)
 		return;
 	sk->sk_devmem_tokens = NULL;
-	for (i = 0; i <= tokens->mask; i++)
-		if (tokens->slot[i].token)
-			devmem_niovs_put(tokens->slot[i].niov,
-					 tokens->slot[i].count);
-	kvfree(tokens->slot);
-	kfree(tokens);
+	if (tokens->mask >= DEVMEM_DESTROY_MAX) {
+		INIT_WORK(&tokens->destroy_work, devmem_tokens_destroy_work);
+		queue_work(system_unbound_wq, &tokens->destroy_work);
+		return;
+	}
+	devmem_tokens_empty(tokens, 0, tokens->mask);
+	devmem_tokens_free(tokens);
 }

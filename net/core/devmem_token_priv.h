@@ -6,6 +6,7 @@
 #include <linux/build_bug.h>
 #include <linux/limits.h>
 #include <linux/spinlock.h>
+#include <linux/workqueue.h>
 #include <net/netmem.h>
 
 /* Of the table; kvmalloc() WARNs of 2 GiB and more. */
@@ -14,6 +15,9 @@
 
 /* Most numbers that one call looks at, known or not. */
 #define DEVMEM_RETURN_MAX	1024
+
+/* Slots that are emptied at one go when a socket is destroyed. */
+#define DEVMEM_DESTROY_MAX	BIT(14)
 
 /**
  * struct devmem_token - what a token stands for
@@ -37,6 +41,7 @@ static_assert(DEVMEM_TOKENS_MAX * sizeof(struct devmem_token) <= INT_MAX);
  * @mask: its size - 1
  * @used: how many slots are taken
  * @next: the number to try next, from 1 to INT_MAX
+ * @destroy_work: empties a large table, as sockets are destroyed with BH off
  *
  * There from the first frag on until the socket is destroyed.
  */
@@ -46,6 +51,7 @@ struct devmem_tokens {
 	u32 mask;
 	u32 used;
 	u32 next;
+	struct work_struct destroy_work;
 };
 
 #endif /* _NET_CORE_DEVMEM_TOKEN_PRIV_H */

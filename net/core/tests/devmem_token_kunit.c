@@ -4,6 +4,7 @@
  */
 #include <kunit/test.h>
 #include <linux/completion.h>
+#include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
@@ -285,6 +286,22 @@ static void too_many_tokens(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 2U, token_return(test, 1, 2));
 }
 
+/* A socket with many of them does not wait until they all are back. */
+static void large_table_is_emptied_later(struct kunit *test)
+{
+	struct token_test *t = test->priv;
+	int i, tries;
+
+	for (i = 0; i <= DEVMEM_DESTROY_MAX; i++)
+		token_add(test, 3, 1);
+	KUNIT_EXPECT_EQ(test, DEVMEM_DESTROY_MAX + 1L, token_refs(test, 3));
+	devmem_tokens_destroy(t->sk);
+	KUNIT_EXPECT_NULL(test, t->sk->sk_devmem_tokens);
+	for (tries = 0; tries < 500 && token_refs(test, 3); tries++)
+		msleep(20);
+	KUNIT_EXPECT_EQ(test, 0L, token_refs(test, 3));
+}
+
 struct token_thread {
 	struct sock *sk;
 	u32 last;
@@ -365,6 +382,7 @@ static struct kunit_case token_test_cases[] = {
 	KUNIT_CASE(held_tokens_are_left_out),
 	KUNIT_CASE(numbers_wrap),
 	KUNIT_CASE(too_many_tokens),
+	KUNIT_CASE(large_table_is_emptied_later),
 	KUNIT_CASE(return_while_adding),
 	KUNIT_CASE(clone_has_none),
 	{}
