@@ -112,6 +112,7 @@ static int tcp_devmem_linear(struct tcp_devmem_read *read,
 
 /* How many bytes from @frag on, at @offset in it, lie in one piece of device
  * memory, of @most; *@frags says in how many frags, each of which is a niov.
+ * Behind the last niov of one dmabuf may lie the first of another one.
  */
 static u32 tcp_devmem_run(const skb_frag_t *frag, const skb_frag_t *end,
 			  u32 offset, u32 most, u32 *frags)
@@ -124,6 +125,7 @@ static u32 tcp_devmem_run(const skb_frag_t *frag, const skb_frag_t *end,
 	while (skb_frag_off(frag) + skb_frag_size(frag) == size &&
 	       len < most && ++frag != end) {
 		if (skb_frag_netmem(frag) != net_iov_to_netmem(niov + n) ||
+		    net_iov_owner(niov + n) != net_iov_owner(niov) ||
 		    skb_frag_off(frag))
 			break;
 		len += skb_frag_size(frag);
