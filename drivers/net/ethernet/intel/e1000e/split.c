@@ -476,9 +476,12 @@ int e1000e_split_poll(struct e1000_adapter *adapter, int budget)
 	u32 staterr;
 
 	/* Without a budget this is netpoll, maybe in hard interrupt context:
-	 * pools can't be used there.
+	 * pools can't be used there. And napi_synchronize() waits for a poll
+	 * that has begun, but somebody who polls on his own may begin another
+	 * one, while the ring is emptied or exchanged.
 	 */
-	if (!split->desc || budget <= 0)
+	if (!split->desc || budget <= 0 ||
+	    test_bit(__E1000_DOWN, &adapter->state))
 		return 0;
 	while (work < budget) {
 		desc = &split->desc[split->next_to_clean];
