@@ -11,8 +11,11 @@
  */
 #include <linux/device.h>
 #include <linux/dma-buf.h>
+#include <linux/list.h>
+#include <linux/lockdep.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/netdevice.h>
 #include <linux/refcount.h>
 #include <linux/rtnetlink.h>
@@ -35,8 +38,7 @@
  * @ref: one of who bound, one of each page pool
  * @id: the binding's number for userspace, from 1; it is given to another
  *	binding only when all others were
- * @dev: whose queues; NULL once the device is gone. Under RTNL
- * @map: the dmabuf
+ * @map: the dmabuf, and the device whose queues these are
  */
 struct net_devmem_dmabuf_binding {
 	struct net_iov_area area;
@@ -45,7 +47,6 @@ struct net_devmem_dmabuf_binding {
 	u32 num_free;
 	refcount_t ref;
 	u32 id;
-	struct net_device *dev;
 	struct net_devmem_mapping map;
 };
 
@@ -54,6 +55,13 @@ struct net_devmem_dmabuf_binding {
  */
 static DEFINE_XARRAY_FLAGS(net_devmem_bindings, XA_FLAGS_ALLOC1);
 static u32 net_devmem_next_id;
+
+/* All mappings that a device has, also those of bindings that are unbound and
+ * still in use: who unregisters the device has to end them. RTNL would not do
+ * as the lock, as the last user of a binding may have it, or not.
+ */
+static LIST_HEAD(net_devmem_attached);
+static DEFINE_MUTEX(net_devmem_attached_lock);
 
 static int net_devmem_add(u32 *id, struct net_devmem_dmabuf_binding *binding)
 {
@@ -175,7 +183,7 @@ bool net_devmem_scarce(const struct net_iov *niov)
 	const struct net_devmem_dmabuf_binding *binding;
 	struct page_pool *pool = niov->pp;
 
-	if (pool->mp_ops != &dmabuf_devmem_ops)
+	if (net_iov_is_tx(niov) || pool->mp_ops != &dmabuf_devmem_ops)
 		return false;
 	binding = pool->mp_priv;
 	return !READ_ONCE(pool->alloc.count) &&
@@ -308,8 +316,26 @@ int net_devmem_map(struct net_devmem_mapping *map, struct net_device *dev,
 	if (err) {
 		put_device(map->dma_dev);
 		dma_buf_put(map->dmabuf);
+		return err;
 	}
-	return err;
+	map->dev = dev;
+	mutex_lock(&net_devmem_attached_lock);
+	list_add(&map->attached, &net_devmem_attached);
+	mutex_unlock(&net_devmem_attached_lock);
+	return 0;
+}
+
+static void __net_devmem_detach(struct net_devmem_mapping *map)
+{
+	lockdep_assert_held(&net_devmem_attached_lock);
+	if (!map->attachment)
+		return;
+	WRITE_ONCE(map->dev, NULL);
+	list_del(&map->attached);
+	dma_buf_unmap_attachment_unlocked(map->attachment, map->sgt, map->dir);
+	dma_buf_detach(map->dmabuf, map->attachment);
+	put_device(map->dma_dev);
+	map->attachment = NULL;
 }
 
 /* The device must be done with the memory, and its driver may go after this. The
@@ -317,12 +343,9 @@ int net_devmem_map(struct net_devmem_mapping *map, struct net_device *dev,
  */
 void net_devmem_detach(struct net_devmem_mapping *map)
 {
-	if (!map->attachment)
-		return;
-	dma_buf_unmap_attachment_unlocked(map->attachment, map->sgt, map->dir);
-	dma_buf_detach(map->dmabuf, map->attachment);
-	put_device(map->dma_dev);
-	map->attachment = NULL;
+	mutex_lock(&net_devmem_attached_lock);
+	__net_devmem_detach(map);
+	mutex_unlock(&net_devmem_attached_lock);
 }
 
 void net_devmem_unmap(struct net_devmem_mapping *map)
@@ -354,7 +377,6 @@ net_devmem_bind_dmabuf(struct net_device *dev, u32 dmabuf_fd, u32 rx_page_size,
 	spin_lock_init(&binding->lock);
 	refcount_set(&binding->ref, 1);
 	binding->area.shift = ilog2(rx_page_size ?: PAGE_SIZE);
-	binding->dev = dev;
 	err = net_devmem_map(&binding->map, dev, dmabuf_fd, DMA_FROM_DEVICE,
 			     extack);
 	if (err)
@@ -389,13 +411,14 @@ static void net_devmem_set_provider(struct netdev_rx_queue *rxq,
 int net_devmem_bind_queue(struct net_devmem_dmabuf_binding *binding,
 			  u32 rxq_idx, struct netlink_ext_ack *extack)
 {
+	struct net_device *dev = binding->map.dev;
 	struct netdev_rx_queue *rxq;
 	int err;
 
 	ASSERT_RTNL();
-	rxq = __netif_get_rx_queue(binding->dev, rxq_idx);
+	rxq = __netif_get_rx_queue(dev, rxq_idx);
 	net_devmem_set_provider(rxq, binding);
-	err = netdev_rx_queue_restart(binding->dev, rxq_idx);
+	err = netdev_rx_queue_restart(dev, rxq_idx);
 	if (err) {
 		net_devmem_set_provider(rxq, NULL);
 		NL_SET_ERR_MSG(extack, "the queue does not start with the dmabuf's memory");
@@ -410,7 +433,7 @@ int net_devmem_bind_queue(struct net_devmem_dmabuf_binding *binding,
  */
 void net_devmem_unbind_dmabuf(struct net_devmem_dmabuf_binding *binding)
 {
-	struct net_device *dev = binding->dev;
+	struct net_device *dev = binding->map.dev;
 	struct netdev_rx_queue *rxq;
 	bool used = false;
 	unsigned int i;
@@ -435,20 +458,20 @@ void net_devmem_unbind_dmabuf(struct net_devmem_dmabuf_binding *binding)
 	net_devmem_binding_put(binding);
 }
 
-/* The device is being unregistered: its queues are stopped for good. */
+/* The device is being unregistered: its queues are stopped for good, and nobody
+ * will look it up once that is done.
+ */
 void net_devmem_dev_gone(struct net_device *dev)
 {
-	struct net_devmem_dmabuf_binding *binding;
-	unsigned long id;
+	struct net_devmem_mapping *map, *next;
 	unsigned int i;
 
 	ASSERT_RTNL();
-	xa_for_each(&net_devmem_bindings, id, binding) {
-		if (binding->dev != dev)
-			continue;
-		binding->dev = NULL;
-		net_devmem_detach(&binding->map);
-	}
+	mutex_lock(&net_devmem_attached_lock);
+	list_for_each_entry_safe(map, next, &net_devmem_attached, attached)
+		if (map->dev == dev)
+			__net_devmem_detach(map);
+	mutex_unlock(&net_devmem_attached_lock);
 	for (i = 0; i < dev->num_rx_queues; i++)
 		net_devmem_set_provider(__netif_get_rx_queue(dev, i), NULL);
 }

@@ -5,6 +5,7 @@
 
 #include <linux/dma-direction.h>
 #include <linux/err.h>
+#include <linux/list.h>
 #include <linux/percpu-refcount.h>
 #include <linux/sizes.h>
 #include <linux/types.h>
@@ -24,7 +25,11 @@ struct sk_buff;
 
 /**
  * struct net_devmem_mapping - a dmabuf as a device sees it
- * @dma_dev: the device; a reference
+ * @attached: one of all that have an @attachment, bound or not any more
+ * @dev: the network device. Only for comparing, and for its queues as long as
+ *	 it is bound; NULL once it is unregistered, or the mapping void. Written
+ *	 with the lock of all that are attached, read without
+ * @dma_dev: the device that does DMA for it; a reference
  * @dmabuf: a reference
  * @attachment: of @dma_dev to @dmabuf; NULL once the device is done with it,
  *		and then @dma_dev and @sgt are void
@@ -32,6 +37,8 @@ struct sk_buff;
  * @dir: what the device does with it
  */
 struct net_devmem_mapping {
+	struct list_head attached;
+	struct net_device *dev;
 	struct device *dma_dev;
 	struct dma_buf *dmabuf;
 	struct dma_buf_attachment *attachment;
@@ -62,6 +69,7 @@ net_devmem_bind_dmabuf(struct net_device *dev, u32 dmabuf_fd, u32 rx_page_size,
 int net_devmem_bind_queue(struct net_devmem_dmabuf_binding *binding,
 			  u32 rxq_idx, struct netlink_ext_ack *extack);
 void net_devmem_unbind_dmabuf(struct net_devmem_dmabuf_binding *binding);
+/* To send from, too. */
 void net_devmem_dev_gone(struct net_device *dev);
 u32 net_devmem_binding_id(const struct net_devmem_dmabuf_binding *binding);
 
@@ -121,9 +129,7 @@ net_devmem_binding_id(const struct net_devmem_dmabuf_binding *binding)
  * @ref: of who bound, until he unbinds; of each call that sends; of each skb
  *	 frag (@area.users). It may die in any context.
  * @free_work: gives the memory back after @ref
- * @map: the dmabuf
- * @dev: the device. Only for comparing; cleared when it is unregistered, under
- *	 RTNL, read without
+ * @map: the dmabuf, and the device
  * @owner: the user who bound it, who alone may send from it
  * @id: for userspace
  */
@@ -133,7 +139,6 @@ struct net_devmem_tx_binding {
 	struct percpu_ref ref;
 	struct work_struct free_work;
 	struct net_devmem_mapping map;
-	struct net_device *dev;
 	kuid_t owner;
 	u32 id;
 };
@@ -147,7 +152,6 @@ struct net_devmem_tx_binding *
 net_devmem_tx_bind(struct net_device *dev, u32 dmabuf_fd,
 		   struct netlink_ext_ack *extack);
 void net_devmem_tx_unbind(struct net_devmem_tx_binding *binding);
-void net_devmem_tx_dev_gone(struct net_device *dev);
 
 /* May @skb, which the CPU can't read, be given to @dev? Under RCU. */
 bool net_devmem_tx_may_leave(const struct sk_buff *skb,
@@ -181,10 +185,6 @@ net_devmem_tx_bind(struct net_device *dev, u32 dmabuf_fd,
 }
 
 static inline void net_devmem_tx_unbind(struct net_devmem_tx_binding *binding)
-{
-}
-
-static inline void net_devmem_tx_dev_gone(struct net_device *dev)
 {
 }
 

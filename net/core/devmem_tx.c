@@ -263,7 +263,6 @@ net_devmem_tx_bind(struct net_device *dev, u32 dmabuf_fd,
 	if (!binding)
 		return ERR_PTR(-ENOMEM);
 	INIT_WORK(&binding->free_work, net_devmem_tx_free);
-	binding->dev = dev;
 	binding->owner = current_euid();
 	err = percpu_ref_init(&binding->ref, net_devmem_tx_release, 0,
 			      GFP_KERNEL_ACCOUNT);
@@ -287,23 +286,6 @@ void net_devmem_tx_unbind(struct net_devmem_tx_binding *binding)
 	xa_erase(&net_devmem_tx_bindings, binding->id);
 	net_devmem_id_free(binding->id);
 	percpu_ref_kill(&binding->ref);
-}
-
-/* The device is being unregistered: it sends nothing any more, and nobody will
- * look it up once that is done.
- */
-void net_devmem_tx_dev_gone(struct net_device *dev)
-{
-	struct net_devmem_tx_binding *binding;
-	unsigned long id;
-
-	ASSERT_RTNL();
-	xa_for_each(&net_devmem_tx_bindings, id, binding) {
-		if (binding->dev != dev)
-			continue;
-		WRITE_ONCE(binding->dev, NULL);
-		net_devmem_detach(&binding->map);
-	}
 }
 
 /* Sending */
@@ -478,7 +460,7 @@ bool net_devmem_tx_may_leave(const struct sk_buff *skb,
 		return false;
 	for (i = 0; i < shinfo->nr_frags; i++) {
 		binding = net_devmem_tx_frag_binding(&shinfo->frags[i]);
-		if (!binding || READ_ONCE(binding->dev) != dev)
+		if (!binding || READ_ONCE(binding->map.dev) != dev)
 			return false;
 	}
 	return true;

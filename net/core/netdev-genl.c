@@ -171,10 +171,8 @@ static int netdev_nl_netdevice_event(struct notifier_block *nb,
 		break;
 	case NETDEV_UNREGISTER:
 		netdev_nl_dev_notify(dev, NETDEV_CMD_DEV_DEL_NTF);
-		if (dev->reg_state != NETREG_REGISTERED) {
+		if (dev->reg_state != NETREG_REGISTERED)
 			net_devmem_dev_gone(dev);
-			net_devmem_tx_dev_gone(dev);
-		}
 		break;
 	}
 	return NOTIFY_DONE;

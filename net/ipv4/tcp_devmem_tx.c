@@ -107,7 +107,7 @@ int tcp_devmem_tx_route(struct sock *sk,
 	rcu_read_lock();
 	dst = __sk_dst_get(sk);
 	dev = dst ? READ_ONCE(dst->dev) : NULL;
-	if (!dev || !tcp_devmem_tx_reaches(sk, dev, READ_ONCE(binding->dev)))
+	if (!dev || !tcp_devmem_tx_reaches(sk, dev, READ_ONCE(binding->map.dev)))
 		err = -ENODEV;
 	else if (!tcp_devmem_tx_spares_cpu(dst, dev) || tcp_devmem_tx_signed(sk))
 		err = -EOPNOTSUPP;

@@ -149,6 +149,64 @@ static void binding_outlives_the_device(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, t->dev);
 }
 
+/* A queue that goes on with the memory after all has to stop when the device goes,
+ * even if somebody has a niov.
+ */
+static void device_goes_after_a_queue_kept_its_memory(struct kunit *test)
+{
+	struct net_devmem_dmabuf_binding *binding;
+	struct devmem_test *t = test->priv;
+	struct fake_netdev *driver = netdev_priv(t->dev);
+	struct net_iov *niov;
+
+	binding = devmem_test_bound(test, entries, 1, 0);
+	niov = devmem_test_get(devmem_test_pool(test, 0));
+	KUNIT_ASSERT_NOT_NULL(test, niov);
+	driver->start_err = -EIO;
+	driver->start_errs = 1;
+	devmem_test_unbind(binding);
+	KUNIT_EXPECT_EQ(test, 1, t->buf.mapped);
+	rtnl_lock();
+	net_devmem_dev_gone(t->dev);
+	rtnl_unlock();
+	KUNIT_EXPECT_EQ(test, 0, t->buf.mapped);
+	KUNIT_EXPECT_EQ(test, 0, t->buf.attached);
+	page_pool_return_skb_niov(niov);
+}
+
+#ifdef CONFIG_NET_DEVMEM_TX
+/* What has been sent, and is not acknowledged yet, has the binding. The device
+ * must not have the memory when it goes, nor another one be taken for it.
+ */
+static void device_goes_with_bytes_in_flight(struct kunit *test)
+{
+	struct net_devmem_tx_binding *binding, *in_flight;
+	struct devmem_test *t = test->priv;
+
+	t->buf.entries = entries;
+	t->buf.num_entries = 1;
+	t->buf.repeat = 1;
+	t->dev->netmem_tx = true;
+	rtnl_lock();
+	binding = net_devmem_tx_bind(t->dev, t->fd, &t->extack);
+	rtnl_unlock();
+	KUNIT_ASSERT_FALSE(test, IS_ERR(binding));
+	in_flight = net_devmem_tx_get(binding->id);
+	KUNIT_EXPECT_PTR_EQ(test, binding, in_flight);
+
+	rtnl_lock();
+	net_devmem_tx_unbind(binding);
+	KUNIT_EXPECT_EQ(test, 1, t->buf.mapped);
+	KUNIT_EXPECT_PTR_EQ(test, t->dev, in_flight->map.dev);
+	net_devmem_dev_gone(t->dev);
+	rtnl_unlock();
+	KUNIT_EXPECT_EQ(test, 0, t->buf.mapped);
+	KUNIT_EXPECT_EQ(test, 0, t->buf.attached);
+	KUNIT_EXPECT_NULL(test, in_flight->map.dev);
+	net_devmem_tx_put(in_flight);
+}
+#endif
+
 /* A process that learns late that its binding is gone must not find another. */
 static void ids_are_not_reused_soon(struct kunit *test)
 {
@@ -242,6 +300,10 @@ static struct kunit_case binding_test_cases[] = {
 	KUNIT_CASE(niovs_outlive_the_binding),
 	KUNIT_CASE(mapped_as_long_as_a_queue_uses_it),
 	KUNIT_CASE(binding_outlives_the_device),
+	KUNIT_CASE(device_goes_after_a_queue_kept_its_memory),
+#ifdef CONFIG_NET_DEVMEM_TX
+	KUNIT_CASE(device_goes_with_bytes_in_flight),
+#endif
 	KUNIT_CASE(ids_are_not_reused_soon),
 	KUNIT_CASE(only_dmabufs_are_located),
 	KUNIT_CASE(tokens_come_back_in_a_range),

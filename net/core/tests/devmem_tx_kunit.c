@@ -50,7 +50,7 @@ static int devmem_tx_test_init(struct kunit *test)
 		return -ENOMEM;
 	test->priv = t;
 	t->dev.netmem_tx = true;
-	t->binding.dev = &t->dev;
+	t->binding.map.dev = &t->dev;
 	t->binding.map.sgt = &t->sgt;
 	return percpu_ref_init(&t->binding.ref, no_release,
 			       PERCPU_REF_INIT_ATOMIC, GFP_KERNEL);
@@ -384,7 +384,7 @@ static void devmem_tx_leaves_by_its_device(struct kunit *test)
 	t->dev.netmem_tx = false;
 	KUNIT_EXPECT_FALSE(test, net_devmem_tx_may_leave(skb, &t->dev));
 	t->dev.netmem_tx = true;
-	t->binding.dev = NULL;
+	t->binding.map.dev = NULL;
 	KUNIT_EXPECT_FALSE(test, net_devmem_tx_may_leave(skb, &t->dev));
 	kfree_skb(skb);
 }
