@@ -256,6 +256,7 @@ void obsolete_socket() {
     }
     EXPECT(stock_kernel() ? "EFAULT" : "headers", (stock_kernel() ? refused : headers) > 0,
            fmt::format("{} and {}", headers, refused));
+    differs("recv() from such a socket", "headers", "EFAULT");
 }
 
 void sample() {

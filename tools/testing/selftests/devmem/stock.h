@@ -4,6 +4,7 @@
 
 #include <sys/utsname.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 
@@ -18,6 +19,12 @@
 /// No probe can tell what would end the kernel that it probes.
 [[nodiscard]] inline bool stock_kernel() {
     return kernel_release().compare(0, 4, "6.1.") != 0;
+}
+
+/// What has been accepted though it is not the same on all kernels, for the output.
+inline void differs(const char* what, const char* ours, const char* upstreams) {
+    std::printf("# differs: %s here: %s, upstream: %s\n", what, stock_kernel() ? upstreams : ours,
+                upstreams);
 }
 
 /// A point that a stock kernel can't pass, or would not survive: why says what

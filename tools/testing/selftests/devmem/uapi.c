@@ -29,6 +29,7 @@ static const struct ktap_test tests[] = {
 	{ "control buffers of 0 to 200 bytes", uapi_control_lengths },
 	{ "the same with linear bytes first", uapi_control_lengths_linear },
 	{ "a control buffer that can't be written: EFAULT, no token", uapi_control_bad },
+	{ "a program of 32 bits: the same messages, with its headers", uapi_compat },
 	{ "other control messages come after, and only they are cut", uapi_control_others },
 	{ "SO_DEVMEM_DONTNEED: bad sockets, lengths, addresses", uapi_token_errors },
 	{ "SO_DEVMEM_DONTNEED: what it counts and skips", uapi_token_ranges },

@@ -248,6 +248,9 @@ void uapi_control_lengths_linear(void);
 void uapi_control_bad(void);
 void uapi_control_others(void);
 
+/* uapi_compat.c */
+void uapi_compat(void);
+
 /* uapi_token.c */
 void uapi_token_errors(void);
 void uapi_token_ranges(void);
