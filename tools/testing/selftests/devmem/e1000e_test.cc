@@ -2,14 +2,19 @@
 // What no NIC in software has: a driver that is unbound from its device and bound again, a machine
 // that suspends it, and a packet split that its makers meant for something else.
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <list>
+#include <thread>
+#include <vector>
 
 #include "bound.h"
 #include "devmem/error.h"
 #include "devmem/ethtool.h"
+#include "far_end.h"
 #include "leftovers.h"
 #include "live.h"
 #include "tx_stage.h"
@@ -76,6 +81,42 @@ void what_split_needs() {
     EXPECT_EQUAL("first thing wrong", std::string(), reader.wrong());
 }
 
+// ---- the ring -------------------------------------------------------------
+
+// Waits for bytes that never come, on a connection whose NAPI is known, by polling the NIC.
+void poll_until(const std::atomic<bool>& enough, int fd) {
+    const int microseconds = 100;
+    if (::setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &microseconds, sizeof(microseconds)) != 0)
+        throw_errno_of("SO_BUSY_POLL");
+    char byte = 0;
+    while (!enough) static_cast<void>(::recv(fd, &byte, 1, MSG_DONTWAIT));
+}
+
+// The interrupt is not the only one to poll: others do while the ring is emptied and exchanged.
+void polled_while_exchanged() {
+    Live live;
+    const Process quiet(live.bound.topology.there_fd(), [](int) {
+        const devmem::Fd to = dial(Topology::v4_here, 5201);
+        if (::send(to.get(), "x", 1, 0) == 1) ::pause();
+    });
+    devmem::Fd connection = live.bound.listener.accept();
+    const devmem::Fd same = devmem::Fd::duplicate(connection.get());
+    Reader reader(std::move(connection), live.bound.memories());
+    EXPECT("a byte comes", reader.read(1), reader.bytes());
+    reader.give_back();
+    std::atomic<bool> enough = false;
+    std::thread poller([&] { poll_until(enough, same.get()); });
+    for (int i = 0; i < 6; i++) {
+        live.bound.binding.reset();
+        live.bound.binding.emplace(live.bound.ifindex, std::vector{nic_kind()->queue},
+                                   *live.bound.memory);
+        live.reader->knows(live.bound.binding->id(), &*live.bound.memory);
+    }
+    enough = true;
+    poller.join();
+    expect_flow_on(true, *live.reader, "bound again");
+}
+
 // ---- the driver -----------------------------------------------------------
 
 // A whole stream, by way of a new NIC and a new binding.
@@ -117,21 +158,24 @@ void driver_comes_and_goes() {
     expect_works(pair);
 }
 
-// More is sent than the other end takes, until the NIC goes.
-void send_until_gone(const TxStage& stage) {
+// More is sent than the other end takes, until the NIC goes, or first the binding.
+void send_until_gone(TxStage& stage, bool unbind) {
     TxStream stream = stage.stream({.rcvbuf = 4096});
     const Extent extent{7, 100'000};
     while (stream.try_send(std::span(&extent, 1)).value > 0) {
     }
+    if (unbind) stage.binding.reset();
     stage.topology.remove_nic();
     const int error = stream.try_send(std::span(&extent, 1)).error;
-    EXPECT("EHOSTUNREACH or ENODEV", error == EHOSTUNREACH || error == ENODEV, error);
+    EXPECT("EHOSTUNREACH or ENODEV; EINVAL if unbound",
+           unbind ? error == EINVAL : error == EHOSTUNREACH || error == ENODEV, error);
     reset_on_close(stream.fd());
 }
 
+template <bool unbind>
 void driver_goes_while_sending() {
     TxStage stage;
-    send_until_gone(stage);
+    send_until_gone(stage, unbind);
     stage.topology.make_nic();
     stage.ifindex = devmem::interface_index("dm0");
     stage.bind();
@@ -263,8 +307,11 @@ constexpr std::array tests{
     ktap_test{"the driver is unbound under traffic, tokens out, and bound again",
               clean<driver_comes_back>},
     ktap_test{"5 times so, while all bindings and tokens are kept", clean<driver_comes_and_goes>},
+    ktap_test{"bound again and again while somebody polls the NIC", clean<polled_while_exchanged>},
     ktap_test{"the driver is unbound with bytes on their way, and bound again",
-              clean<driver_goes_while_sending>},
+              clean<driver_goes_while_sending<false>>},
+    ktap_test{"what is on its way is unbound, then the driver is",
+              clean<driver_goes_while_sending<true>>},
     ktap_test{"suspended and resumed under a stream: exact, on the device", clean<suspended_bound>},
     ktap_test{"suspended and resumed while sending: exact", clean<suspended_sending>},
     ktap_test{"suspended while bound and down: works when it is up", clean<suspended_down>},

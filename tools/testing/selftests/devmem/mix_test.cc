@@ -7,7 +7,7 @@
 //
 // Each process repeats what it did in the earlier run that has printed this N; how they interleave
 // is up to the kernel, and so is how far they get: on a slow machine they stop when they have done
-// enough. --long takes two hours or so.
+// enough. --long takes half an hour on two processors, and more if they are busy.
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/mman.h>
