@@ -33,6 +33,7 @@ test_series() {
 	{ echo .gitattributes && sed -n 's|^--- a/||p' "$LAB"/patches/6.1/*.patch; } | sort -u |
 		xargs cp --parents -t "$source"
 	test_check "the round trip leaves no diff" "$LAB/patches/kernel-tree" check 6.1 "$source"
+	test_check "a commit that makes no patch is named, and nothing is written" series_export
 	test_check "git am of the mailbox gives the same tree" series_mailbox
 	test_check "a patch whose context has changed applies, and is reported" series_fuzz
 	test_check "a patch that does not apply is named" series_conflict
@@ -48,6 +49,33 @@ series_mailbox() {
 	git -C "$scratch/am" -c user.name=lab -c user.email=lab@localhost am -q "$scratch"/mailbox/*.patch
 	git diff --exit-code HEAD "$(git -C "$scratch/am" rev-parse HEAD)"
 	test "$(git rev-parse 'HEAD^{tree}')" = "$(git -C "$scratch/am" rev-parse 'HEAD^{tree}')"
+}
+
+# series_export_fails SUBJECT: with what is in the index as one more commit.
+series_export_fails() {
+	git -c user.name=lab -c user.email=lab@localhost commit -q -m "$1"
+	! "$scratch/top/patches/kernel-tree" export 6.1 . >"$scratch/export.log" 2>&1 || return 1
+	cat "$scratch/export.log"
+	grep "($1) edits no file that base has" "$scratch/export.log"
+	for folder in "${folders[@]}"; do
+		diff -r "$LAB/$folder" "$scratch/top/$folder"
+	done
+	git reset -q --hard HEAD^
+}
+
+series_export() {
+	local folder folders=(patches Documentation drivers include net) file
+	mkdir "$scratch/top"
+	(cd "$LAB" && cp -a --parents -t "$scratch/top" "${folders[@]}")
+	"$LAB/patches/kernel-tree" new 6.1 "$source" "$scratch/export"
+	cd "$scratch/export" || exit
+	echo >new.c
+	git add -f new.c
+	series_export_fails "only a new file"
+	file=$(grep -v '^#' "$LAB/patches/6.1/series" | cut -s -d ' ' -f 2 | head -n 1)
+	echo >>"$file"
+	git add -f "$file"
+	series_export_fails "only a file of the series"
 }
 
 # series_new NAME SED: copies the source to NAME, edits the first file of the
