@@ -35,6 +35,7 @@ test_series() {
 		xargs cp --parents -t "$source"
 	test_check "the round trip leaves no diff" "$LAB/patches/kernel-tree" check 6.1 "$source"
 	test_check "a commit that makes no patch is named, and nothing is written" series_export
+	test_check "a series without new files is exported" series_plain
 	test_check "git am of the mailbox gives the same tree" series_mailbox
 	test_check "numbers of options are upstream's for each architecture" series_numbers
 	test_check "checkpatch --strict has nothing to say but what is explained" series_style
@@ -79,6 +80,24 @@ series_export() {
 	echo >>"$file"
 	git add -f "$file"
 	series_export_fails "only a file of the series"
+}
+
+series_plain() {
+	local top=$scratch/plain git=(git -c user.name=lab -c user.email=lab@localhost)
+	mkdir -p "$top/patches/6.1" "$top/tree"
+	cp "$LAB/patches/kernel-tree" "$top/patches"
+	echo "# patch" >"$top/patches/6.1/series"
+	cd "$top/tree" || exit
+	git init -q
+	echo before >file
+	git add file
+	"${git[@]}" commit -q -m base
+	git tag base
+	echo after >file
+	"${git[@]}" commit -q -a -m edit
+	"$top/patches/kernel-tree" export 6.1 .
+	grep -x 0001-edit.patch "$top/patches/6.1/series"
+	grep '^+after$' "$top/patches/6.1/0001-edit.patch"
 }
 
 # In each header of 6.1 that has numbers of its own.
