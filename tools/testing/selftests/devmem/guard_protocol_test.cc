@@ -2,12 +2,14 @@
 // What would like to read a TCP stream inside the kernel: TCP itself, TLS, MPTCP, BPF. Payload in
 // device memory fails it, in a way that can be told, and TCP works as ever beside it.
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <linux/kcm.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <linux/tls.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -102,6 +104,77 @@ void urgent() {
     std::array<char, 1> byte{};
     KTAP_ERRNO(::recv(reader.receiver().fd(), byte.data(), 1, MSG_OOB | MSG_DONTWAIT), EINVAL);
     expect_stream(bound, {.first_port = 6100, .bytes = bytes});
+}
+
+// A connection whose urgent byte, the one after the first 3000, has arrived; what comes next waits
+// for a word from us.
+struct Alarmed {
+    explicit Alarmed(const Bound& bound)
+        : sender(peer(bound,
+                      [](int fd) {
+                          await_word(fd);
+                          send_pattern(fd, 0, 3000);
+                          send_pattern(fd, 3000, 3001, MSG_OOB);
+                          await_word(fd);
+                          send_pattern(fd, 3001, bytes);
+                      })),
+          connection(bound.listener.accept()) {
+        sigset_t set;
+        ::sigemptyset(&set);
+        ::sigaddset(&set, SIGURG);
+        KTAP_NEED(!::sigprocmask(SIG_BLOCK, &set, nullptr));
+        KTAP_NEED(!::fcntl(connection.get(), F_SETOWN, ::getpid()));
+        say_word();
+        const timespec patience{60, 0};
+        EXPECT_EQUAL("the signal", SIGURG, ::sigtimedwait(&set, nullptr, &patience));
+    }
+    static void await_word(int fd) {
+        std::array<char, 1> go{};
+        ::recv(fd, go.data(), 1, 0);
+    }
+    void say_word() const { KTAP_NEED(::send(connection.get(), "g", 1, 0) == 1); }
+    // So many bytes wait to be read, up to an urgent one.
+    void expect_waiting(int wanted) const {
+        int waiting = 0;
+        within(60, [&] {
+            return ::ioctl(connection.get(), SIOCINQ, &waiting) != 0 || waiting >= wanted;
+        });
+        EXPECT_EQUAL("bytes that wait", wanted, waiting);
+    }
+    [[nodiscard]] int events() const {
+        pollfd ready{connection.get(), POLLIN | POLLPRI, 0};
+        return ::poll(&ready, 1, 0) < 0 ? -1 : ready.revents;
+    }
+
+    Process sender;
+    devmem::Fd connection;
+};
+
+// Somebody is told that there is something urgent, and that is all: the byte is one of the stream.
+void urgent_signal() {
+    skip_on_stock("BUG in tcp_urg()");
+    const Bound bound;
+    Alarmed device(bound);
+    device.expect_waiting(3001);
+    EXPECT_EQUAL("events", POLLIN, device.events());
+    device.say_word();
+    Reader reader(std::move(device.connection), bound.memories());
+    EXPECT("the stream does not stall", reader.read(), reader.bytes());
+    expect_whole(reader, bytes);
+}
+
+// In host memory it is as ever.
+void urgent_in_host_memory() {
+    const Bound bound;
+    const auto rule = in_host_memory(bound, device_port);
+    const Alarmed host(bound);
+    host.expect_waiting(3000);
+    const auto urgent = [&] { return (host.events() & POLLPRI) != 0; };
+    EXPECT("it can be polled for", within(60, urgent), host.events());
+    std::array<std::byte, 1> byte{};
+    KTAP_CHECK(::recv(host.connection.get(), byte.data(), 1, MSG_OOB) == 1);
+    EXPECT_EQUAL("where it differs", -1, Pattern(device_port).differs(byte, 3000));
+    reset_on_close(host.connection.get());
 }
 
 // ---- signatures -----------------------------------------------------------
@@ -316,6 +389,8 @@ void kcm() {
 
 const ktap_test tests[] = {
     {"urgent data: bytes of the stream like any other", clean<urgent>},
+    {"urgent data: SIGURG, no POLLPRI", clean<urgent_signal>},
+    {"urgent data in host memory: SIGURG, POLLPRI, MSG_OOB", clean<urgent_in_host_memory>},
     {"TCP MD5 signatures: TCPMD5Failure", clean<md5>},
     {"TLS_RX, a record on the device: EFAULT", clean<tls_header>},
     {"TLS_RX, then the body of a record on the device: EFAULT", clean<tls_body>},
