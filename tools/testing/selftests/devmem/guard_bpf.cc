@@ -86,6 +86,12 @@ bpf_insn leave() {
 
 constexpr Register r0 = 0, r1 = 1, r2 = 2, r3 = 3, r4 = 4, r6 = 6, r7 = 7, frame = 10;
 
+// Two instructions long.
+Code load_map(Register to, int map) {
+    return {instruction(BPF_LD | BPF_DW | BPF_IMM, to, BPF_PSEUDO_MAP_FD, 0, map),
+            instruction(0, 0, 0, 0, 0)};
+}
+
 void append(Code& code, const Code& more) {
     code.insert(code.end(), more.begin(), more.end());
 }
@@ -93,10 +99,10 @@ void append(Code& code, const Code& more) {
 // Writes r7 down: the map wants pointers to both, so they are put in the stack frame.
 void append_note(Code& code, int map, ProbeSlot slot) {
     append(code, {store(BPF_DW, frame, -16, r7), move(r1, static_cast<int>(slot)),
-                  store(BPF_W, frame, -4, r1),
-                  instruction(BPF_LD | BPF_DW | BPF_IMM, r1, BPF_PSEUDO_MAP_FD, 0, map),
-                  instruction(0, 0, 0, 0, 0), move(r2, frame), add(r2, -4), move(r3, frame),
-                  add(r3, -16), move(r4, 0), call(BPF_FUNC_map_update_elem)});
+                  store(BPF_W, frame, -4, r1)});
+    append(code, load_map(r1, map));
+    append(code, {move(r2, frame), add(r2, -4), move(r3, frame), add(r3, -16), move(r4, 0),
+                  call(BPF_FUNC_map_update_elem)});
 }
 
 }  // namespace
@@ -114,7 +120,8 @@ std::int64_t ArrayMap::get(std::uint32_t key) const {
     return value;
 }
 
-SockMap::SockMap() : fd_(make_map(BPF_MAP_TYPE_SOCKMAP, sizeof(int), 1)) {}
+SockMap::SockMap(std::uint32_t entries)
+    : fd_(make_map(BPF_MAP_TYPE_SOCKMAP, sizeof(int), entries)) {}
 
 void SockMap::attach(const devmem::Fd& program, bpf_attach_type type) const {
     bpf_attr attr{};
@@ -124,8 +131,7 @@ void SockMap::attach(const devmem::Fd& program, bpf_attach_type type) const {
     if (call(BPF_PROG_ATTACH, attr) != 0) throw_errno_of("attach a program to a sockmap");
 }
 
-void SockMap::add(int socket) const {
-    const std::uint32_t key = 0;
+void SockMap::add(int socket, std::uint32_t key) const {
     bpf_attr attr{};
     attr.map_fd = static_cast<std::uint32_t>(fd_.get());
     attr.key = address(&key);
@@ -162,6 +168,13 @@ void pin(const devmem::Fd& program, const std::string& path) {
 
 Code constant(std::int32_t value) {
     return {move(r0, value), leave()};
+}
+
+Code redirect(const SockMap& map, std::uint32_t key, std::uint64_t flags) {
+    Code code = load_map(r2, map.fd());
+    append(code, {move(r3, static_cast<int>(key)), move(r4, static_cast<int>(flags)),
+                  call(BPF_FUNC_sk_redirect_map), leave()});
+    return code;
 }
 
 Code payload_probe(int map, std::int32_t offset) {

@@ -28,11 +28,12 @@ class ArrayMap {
 /// Sockets whose payload goes through a program.
 class SockMap {
   public:
-    SockMap();
+    explicit SockMap(std::uint32_t entries = 1);
+    [[nodiscard]] int fd() const { return fd_.get(); }
     /// type: BPF_SK_SKB_STREAM_VERDICT and the like.
     void attach(const devmem::Fd& program, bpf_attach_type type) const;
     /// Throws std::system_error.
-    void add(int socket) const;
+    void add(int socket, std::uint32_t key = 0) const;
 
   private:
     devmem::Fd fd_;
@@ -44,6 +45,10 @@ void pin(const devmem::Fd& program, const std::string& path);
 
 /// Returns a constant.
 Code constant(std::int32_t value);
+
+/// For BPF_PROG_TYPE_SK_SKB: the payload goes to the socket that a sockmap has there; flags 0: to
+/// be sent, BPF_F_INGRESS: to be read.
+Code redirect(const SockMap& map, std::uint32_t key, std::uint64_t flags);
 
 /// What payload_probe() writes down, by its place in the map.
 enum ProbeSlot : std::uint32_t { probed_load, probed_pull, probed_beyond, probed_packets, probed };

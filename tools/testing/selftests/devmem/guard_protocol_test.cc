@@ -350,6 +350,87 @@ void sockmap_parser() {
     sockmap(true);
 }
 
+// A TCP connection in this namespace, both ends of it.
+struct Loop {
+    Loop() {
+        const Listener listener(5300);
+        far = devmem::Fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        sockaddr_in at{};
+        at.sin_family = AF_INET;
+        at.sin_port = htons(5300);
+        at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        KTAP_NEED(!::connect(far.get(), reinterpret_cast<sockaddr*>(&at), sizeof(at)));
+        near = listener.accept();
+    }
+
+    devmem::Fd near, far;
+};
+
+// A program gives all that a connection receives to the near end of a loop: to be read there, or to
+// be sent to the far end.
+struct Redirection {
+    Redirection(const Bound& bound, bool ingress)
+        : sender(peer(bound,
+                      [](int fd) {
+                          std::array<char, 1> go{};
+                          ::recv(fd, go.data(), 1, 0);
+                          send_pattern(fd, 0, bytes);
+                      })),
+          connection(bound.listener.accept()),
+          end(ingress ? loop.near.get() : loop.far.get()) {
+        const auto program =
+            bpf::load(BPF_PROG_TYPE_SK_SKB, bpf::redirect(map, 1, ingress ? BPF_F_INGRESS : 0));
+        map.attach(program, BPF_SK_SKB_STREAM_VERDICT);
+        map.add(connection.get(), 0);
+        map.add(loop.near.get(), 1);
+        KTAP_NEED(::send(connection.get(), "g", 1, 0) == 1);
+    }
+
+    bpf::SockMap map{2};
+    Loop loop;
+    Process sender;
+    devmem::Fd connection;
+    int end;  // where the stream comes out
+};
+
+void expect_redirected(int fd) {
+    std::array<std::byte, 65536> buffer{};
+    std::uint64_t got = 0;
+    while (got < bytes && readable(fd)) {
+        const auto more = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
+        if (more < 0 && errno == EAGAIN) continue;
+        if (more <= 0) throw_errno_of("read what was redirected");
+        const auto part = std::span(buffer).first(static_cast<std::size_t>(more));
+        EXPECT_EQUAL("where it differs", -1, Pattern(device_port).differs(part, got));
+        got += static_cast<std::uint64_t>(more);
+    }
+    EXPECT_EQUAL("bytes that come out", bytes, got);
+}
+
+// The worker of the socket that is to have them gives up, and says so there. Whom they came to is
+// not told: to its sender they have arrived.
+template <bool ingress>
+void sockmap_redirect() {
+    if (!ingress) skip_on_stock("skb_send_sock() sends NULL pages");
+    const Bound bound;
+    {
+        const Redirection device(bound, ingress);
+        EXPECT_EQUAL("the error it is told", EFAULT, refusal(device.loop.near.get()));
+        std::array<char, 1> byte{};
+        for (const int fd : {device.end, device.connection.get()})
+            EXPECT("no byte comes out", ::recv(fd, byte.data(), 1, MSG_DONTWAIT) <= 0, fd);
+    }
+    expect_stream(bound, {.first_port = 6100, .bytes = bytes});
+}
+
+template <bool ingress>
+void sockmap_redirect_host() {
+    const Bound bound;
+    const auto rule = in_host_memory(bound, device_port);
+    const Redirection host(bound, ingress);
+    expect_redirected(host.end);
+}
+
 // ---- KCM ------------------------------------------------------------------
 
 /// The error that somebody else leaves on a socket; 0 if none comes.
@@ -397,6 +478,10 @@ const ktap_test tests[] = {
     {"MPTCP: EFAULT, TCP works beside it", clean<mptcp>},
     {"sockmap, verdict: EFAULT", clean<sockmap_verdict>},
     {"sockmap, parser and verdict: EFAULT", clean<sockmap_parser>},
+    {"sockmap, redirected to be read: EFAULT", clean<sockmap_redirect<true>>},
+    {"sockmap, redirected to be sent: EFAULT", clean<sockmap_redirect<false>>},
+    {"sockmap, redirected to be read, host memory: exact", clean<sockmap_redirect_host<true>>},
+    {"sockmap, redirected to be sent, host memory: exact", clean<sockmap_redirect_host<false>>},
     {"KCM: EFAULT on the connection, no message", clean<kcm>},
 };
 
