@@ -180,9 +180,9 @@ class SampleTap {
     SampleTap& operator=(const SampleTap&) = delete;
 
     void drain(const Look& look) {
-        for (const Octets& sample : socket_.hear())
-            look({std::as_bytes(find_bytes(sample, PSAMPLE_ATTR_DATA)),
-                  find_u32(sample, PSAMPLE_ATTR_ORIGSIZE).value_or(0)});
+        for (const RawNews& news : socket_.hear())
+            look({std::as_bytes(find_bytes(news.attributes, PSAMPLE_ATTR_DATA)),
+                  find_u32(news.attributes, PSAMPLE_ATTR_ORIGSIZE).value_or(0)});
     }
 
   private:

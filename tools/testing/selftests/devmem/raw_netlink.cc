@@ -120,7 +120,8 @@ std::optional<std::uint32_t> find_u32(const Octets& attributes, std::uint16_t wa
     return found;
 }
 
-RawSocket::RawSocket() : fd_(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC)) {
+RawSocket::RawSocket(std::size_t room)
+    : fd_(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC)), room_(room) {
     const int one = 1;
     const timeval patience{10, 0};
     const sockaddr_nl at{AF_NETLINK, 0, 0, 0};
@@ -149,11 +150,12 @@ RawReply RawSocket::ask(const Octets& message) {
 
 RawReply RawSocket::answer() const {
     RawReply reply;
-    Octets buffer(1 << 16);
+    Octets buffer(room_);
     for (;;) {
         const ssize_t got = ::recv(fd_, buffer.data(), buffer.size(), 0);
         if (got <= 0) throw_errno_of("no answer over netlink");
         auto rest = std::span<const std::uint8_t>(buffer).first(static_cast<std::size_t>(got));
+        reply.parts += header_at<nlmsghdr>(rest).nlmsg_type >= NLMSG_MIN_TYPE;
         while (rest.size() >= sizeof(nlmsghdr)) {
             const auto header = header_at<nlmsghdr>(rest);
             if (header.nlmsg_len < NLMSG_HDRLEN || header.nlmsg_len > rest.size())
@@ -194,13 +196,14 @@ void RawSocket::join(std::string_view family, std::string_view group) {
         throw_errno_of("join a netlink group");
 }
 
-std::vector<Octets> RawSocket::hear() const {
-    std::vector<Octets> messages;
+std::vector<RawNews> RawSocket::hear() const {
+    std::vector<RawNews> news;
     Octets buffer(1 << 17);
     for (;;) {
         const ssize_t got = ::recv(fd_, buffer.data(), buffer.size(), MSG_DONTWAIT);
-        if (got < 0 && errno == EAGAIN) return messages;
+        if (got < 0 && errno == EAGAIN) return news;
         if (got < static_cast<ssize_t>(head_size)) throw_errno_of("hear over netlink");
-        messages.emplace_back(buffer.begin() + head_size, buffer.begin() + got);
+        const auto generic = header_at<genlmsghdr>(std::span(buffer).subspan(NLMSG_HDRLEN));
+        news.push_back({generic.cmd, {buffer.begin() + head_size, buffer.begin() + got}});
     }
 }

@@ -41,6 +41,13 @@ struct RawReply {
     std::string message;
     std::optional<std::uint32_t> missing;  ///< type of the attribute that is missing
     std::vector<Octets> answers;           ///< attributes of each
+    unsigned parts = 0;                    ///< in so many they came
+};
+
+/// What a family tells a group.
+struct RawNews {
+    std::uint8_t command;
+    Octets attributes;
 };
 
 /// The bytes of an attribute, in `attributes`; none if it is not there.
@@ -50,7 +57,9 @@ std::optional<std::uint32_t> find_u32(const Octets& attributes, std::uint16_t ty
 
 class RawSocket {
   public:
-    RawSocket();
+    /// Reads at most so many bytes at once: the kernel makes parts of a dump as large as that, or
+    /// as a page.
+    explicit RawSocket(std::size_t room = 1 << 16);
     ~RawSocket();
     RawSocket(const RawSocket&) = delete;
     RawSocket& operator=(const RawSocket&) = delete;
@@ -68,11 +77,12 @@ class RawSocket {
     /// From now on, what a family tells this group of listeners can be heard. Throws if there is no
     /// such group.
     void join(std::string_view family, std::string_view group);
-    /// The attributes of each message that has come.
-    [[nodiscard]] std::vector<Octets> hear() const;
+    /// What has come since the last call.
+    [[nodiscard]] std::vector<RawNews> hear() const;
 
   private:
     RawReply describe(std::string_view family);
 
     int fd_;
+    std::size_t room_;
 };

@@ -172,6 +172,11 @@ void Topology::there(std::string_view command) const {
     run_in(there_, command);
 }
 
+void Topology::visit_there(const std::function<void()>& call) const {
+    const Visit there(there_, here_);
+    call();
+}
+
 // The kernel takes note of a new link some time after it is there, and drops what an interface is
 // to send until then. It holds RTNL meanwhile; so does ethtool, which waits for the end of it.
 bool has_link(const std::string& interface) {
