@@ -7,7 +7,11 @@
  *   fail_rx_dma   frames received are refused by the DMA engine
  *   fail_tx_dma   packets to be sent are refused by the DMA engine
  *
- * fail. ADDRESS is the port's permanent one, which no renaming or moving
+ * fail. So many of the first two go well before that:
+ *
+ *   spare_alloc, spare_start
+ *
+ * ADDRESS is the port's permanent one, which no renaming or moving
  * changes. Of ports that share one, the second has ADDRESS.2, and so on.
  */
 #include <linux/debugfs.h>
@@ -61,6 +65,8 @@ void dmnic_debugfs_add(struct dmnic_port *port)
 	dir = debugfs_create_dir(name, dmnic_debugfs_root);
 	debugfs_create_atomic_t("fail_alloc", 0600, dir, &faults->alloc);
 	debugfs_create_atomic_t("fail_start", 0600, dir, &faults->start);
+	debugfs_create_atomic_t("spare_alloc", 0600, dir, &faults->spare_alloc);
+	debugfs_create_atomic_t("spare_start", 0600, dir, &faults->spare_start);
 	debugfs_create_atomic_t("fail_rx_dma", 0600, dir, &faults->rx_dma);
 	debugfs_create_atomic_t("fail_tx_dma", 0600, dir, &faults->tx_dma);
 	port->debugfs = dir;

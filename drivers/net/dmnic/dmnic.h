@@ -310,6 +310,7 @@ struct dmnic_config {
  * struct dmnic_faults - what is to go wrong, and how often from now on
  * @alloc: making a queue's memory
  * @start: starting a queue
+ * @spare_alloc, @spare_start: how many of those go well first
  * @rx_dma: writing a frame: the DMA engine finds no buffer posted
  * @tx_dma: reading what to send: likewise
  *
@@ -318,6 +319,8 @@ struct dmnic_config {
 struct dmnic_faults {
 	atomic_t alloc;
 	atomic_t start;
+	atomic_t spare_alloc;
+	atomic_t spare_start;
 	atomic_t rx_dma;
 	atomic_t tx_dma;
 };
@@ -373,6 +376,12 @@ static inline u32 dmnic_ring_ready(const struct dmnic_rx_ring *ring)
 static inline bool dmnic_fault(atomic_t *count)
 {
 	return atomic_dec_if_positive(count) >= 0;
+}
+
+/* The same, but not as long as @spare are to go well. */
+static inline bool dmnic_fault_after(atomic_t *spare, atomic_t *count)
+{
+	return !dmnic_fault(spare) && dmnic_fault(count);
 }
 
 /* The bus address space that the ports' DMA engine works in (main.c). */

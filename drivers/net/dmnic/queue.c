@@ -99,7 +99,8 @@ int dmnic_rx_mem_alloc(struct dmnic_port *port,
 	int err;
 
 	memset(mem, 0, sizeof(*mem));
-	if (dmnic_fault(&port->faults.alloc))
+	if (dmnic_fault_after(&port->faults.spare_alloc,
+			      &port->faults.alloc))
 		return -ENOMEM;
 	mem->rxq = &port->rxq[idx];
 	mem->hds_thresh = config->hds_thresh;
@@ -150,7 +151,8 @@ int dmnic_rxq_start(struct dmnic_rxq *rxq, struct dmnic_rx_mem *mem)
 	/* What a queue left that had not started itself. */
 	if (!mem->host.pool)
 		return -EIO;
-	if (dmnic_fault(&port->faults.start))
+	if (dmnic_fault_after(&port->faults.spare_start,
+			      &port->faults.start))
 		return -EIO;
 	rxq->mem = *mem;
 	memset(mem, 0, sizeof(*mem));

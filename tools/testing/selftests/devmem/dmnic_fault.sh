@@ -5,7 +5,7 @@
 # shellcheck disable=SC2317,SC2119,SC2086 # functions called by name, options as words
 . "$(dirname "$0")/lib.sh"
 
-plan 33
+plan 34
 root=/sys/kernel/debug/dmnic
 mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
 topology
@@ -67,6 +67,19 @@ for knob in fail_alloc fail_start; do
 	all_ok "then it comes up, and works"
 	ip -n "$ns_b" link set dm0p down
 done
+for what in alloc start; do
+	echo 2 >$knobs/spare_$what
+	echo 1 >$knobs/fail_$what
+	if up 2>/dev/null; then
+		want "up, the third of $what" refused "success"
+	fi
+	want "spared and failing" "0 0" "$(xargs <$knobs/spare_$what) $(xargs <$knobs/fail_$what)"
+	want_ok up
+	wait_for 60 ready "$ns_a" dm0
+	traffic_passes
+	ip -n "$ns_b" link set dm0p down
+done
+all_ok "of a failure after two queues that were spared nothing stays"
 up
 wait_for 60 ready "$ns_a" dm0
 addresses 2>/dev/null
