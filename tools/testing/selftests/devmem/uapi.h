@@ -83,6 +83,8 @@ struct reply {
 
 /* A socket whose receives time out. */
 int netlink_open(void);
+/* The same to a NETLINK_... other than NETLINK_GENERIC. */
+int netlink_open_to(int protocol);
 uint16_t netlink_family(int fd, const char *name);
 void request_begin(struct request *r, uint16_t family, uint8_t command);
 void request_attr(struct request *r, uint16_t type, const void *data,
@@ -108,6 +110,11 @@ void shell_there(const char *format, ...)
 int socket_there(int family, int type);
 /* Header split: ETHTOOL_TCP_DATA_SPLIT_ENABLED or _DISABLED. */
 void nic_split(uint8_t value);
+/* The same, and it may be refused. */
+void nic_ask_split(uint8_t value, struct reply *reply);
+/* Channels that receive, got and set by ioctl: 0 or errno. */
+uint32_t nic_channels(void);
+int nic_set_channels(uint32_t rx);
 /* The queue that is bound. */
 #define QUEUE			(nic_kind()->queue)
 /* All that comes in from now on goes to that queue; if there is one, it does. */
@@ -279,6 +286,11 @@ void uapi_bind_xdp(void);
 void uapi_bind_xsk(void);
 void uapi_bind_page_size(void);
 void uapi_bind_unanswered(void);
+void uapi_bound_xdp(void);
+void uapi_bound_xdp_first(void);
+void uapi_bound_xsk(void);
+void uapi_bound_channels(void);
+void uapi_split_xdp(void);
 
 /* uapi_malformed.c */
 void uapi_malformed_lengths(void);

@@ -12,9 +12,9 @@
 
 static uint32_t sequence;
 
-int netlink_open(void)
+int netlink_open_to(int protocol)
 {
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
 	struct timeval patience = { .tv_sec = 60 };
 	int one = 1;
 
@@ -23,6 +23,11 @@ int netlink_open(void)
 	setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof(one));
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	return fd;
+}
+
+int netlink_open(void)
+{
+	return netlink_open_to(NETLINK_GENERIC);
 }
 
 void request_begin(struct request *r, uint16_t family, uint8_t command)

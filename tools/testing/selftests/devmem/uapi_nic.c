@@ -81,10 +81,9 @@ void nic_open(unsigned int mtu)
 		    "END");
 }
 
-void nic_split(uint8_t value)
+void nic_ask_split(uint8_t value, struct reply *reply)
 {
 	struct request r;
-	struct reply reply;
 	int fd = netlink_open();
 	size_t nest;
 
@@ -93,18 +92,55 @@ void nic_split(uint8_t value)
 	request_attr(&r, ETHTOOL_A_HEADER_DEV_NAME, "dm0", 4);
 	request_end(&r, nest);
 	request_attr(&r, ETHTOOL_A_RINGS_TCP_DATA_SPLIT, &value, 1);
-	request_ask(fd, &r, &reply);
-	KTAP_NEED(!reply.error);
+	request_ask(fd, &r, reply);
 	close(fd);
+}
+
+void nic_split(uint8_t value)
+{
+	struct reply reply;
+
+	nic_ask_split(value, &reply);
+	KTAP_NEED(!reply.error);
+}
+
+static int ethtool_try(void *data)
+{
+	struct ifreq ifr = { .ifr_name = "dm0", .ifr_data = data };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int err = ioctl(fd, SIOCETHTOOL, &ifr) ? errno : 0;
+
+	close(fd);
+	return err;
 }
 
 static void ethtool(void *data)
 {
-	struct ifreq ifr = { .ifr_name = "dm0", .ifr_data = data };
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	KTAP_NEED(!ethtool_try(data));
+}
 
-	KTAP_NEED(!ioctl(fd, SIOCETHTOOL, &ifr));
-	close(fd);
+static void get_channels(struct ethtool_channels *channels)
+{
+	channels->cmd = ETHTOOL_GCHANNELS;
+	ethtool(channels);
+}
+
+uint32_t nic_channels(void)
+{
+	struct ethtool_channels channels;
+
+	get_channels(&channels);
+	return channels.rx_count;
+}
+
+int nic_set_channels(uint32_t rx)
+{
+	struct ethtool_channels channels;
+
+	get_channels(&channels);
+	channels.cmd = ETHTOOL_SCHANNELS;
+	channels.rx_count = rx;
+	return ethtool_try(&channels);
 }
 
 void nic_steer(uint32_t queue)

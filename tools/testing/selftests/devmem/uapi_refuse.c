@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What bind-rx refuses: its errno, what it says, and that nothing is bound. */
+/* What bind-rx refuses: its errno, what it says, and that nothing is bound. And
+ * what a binding has others refuse.
+ */
 #define _GNU_SOURCE
 #include <linux/bpf.h>
 #include <linux/ethtool.h>
 #include <linux/ethtool_netlink.h>
 #include <linux/if_link.h>
 #include <linux/if_xdp.h>
+#include <linux/rtnetlink.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -119,7 +122,8 @@ void uapi_bind_split(void)
 	stage_close(&s);
 }
 
-static int xdp_attach(uint32_t ifindex)
+/* BPF_F_XDP_HAS_FRAGS: it takes packets in several buffers. */
+static int xdp_load(uint32_t flags)
 {
 	static const struct bpf_insn pass[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = XDP_PASS },
@@ -128,14 +132,22 @@ static int xdp_attach(uint32_t ifindex)
 	union bpf_attr load = {
 		.prog_type = BPF_PROG_TYPE_XDP, .insns = (uintptr_t)pass,
 		.insn_cnt = 2, .license = (uintptr_t)"GPL",
-	}, link = { .link_create = {
-		.target_ifindex = ifindex, .attach_type = BPF_XDP,
-		.flags = XDP_FLAGS_SKB_MODE,
+		.prog_flags = flags,
+	};
+	int prog = syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof(load));
+
+	KTAP_NEED(prog >= 0);
+	return prog;
+}
+
+/* As long as what it returns is open. */
+static int xdp_link(uint32_t ifindex, int prog)
+{
+	union bpf_attr link = { .link_create = {
+		.prog_fd = prog, .target_ifindex = ifindex,
+		.attach_type = BPF_XDP, .flags = XDP_FLAGS_SKB_MODE,
 	} };
 
-	link.link_create.prog_fd = syscall(SYS_bpf, BPF_PROG_LOAD, &load,
-					   sizeof(load));
-	KTAP_NEED((int)link.link_create.prog_fd >= 0);
 	return syscall(SYS_bpf, BPF_LINK_CREATE, &link, sizeof(link));
 }
 
@@ -145,7 +157,7 @@ void uapi_bind_xdp(void)
 	int link;
 
 	stage_open_bare(&s);
-	link = xdp_attach(s.ifindex);
+	link = xdp_link(s.ifindex, xdp_load(0));
 	KTAP_NEED(link >= 0);
 	ask_for_queue(&s, s.netlink);
 	KTAP_CHECK(reply.error == EEXIST);
@@ -164,13 +176,9 @@ static void set_ring(int fd, int option, int entries)
 	KTAP_NEED(!setsockopt(fd, SOL_XDP, option, &entries, sizeof(entries)));
 }
 
-/* An AF_XDP socket in copy mode, which any NIC has. */
-static int xsk_bind(uint32_t ifindex, uint32_t queue)
+/* An AF_XDP socket with all that it needs to be bound. */
+static int xsk_open(void)
 {
-	struct sockaddr_xdp at = {
-		.sxdp_family = AF_XDP, .sxdp_flags = XDP_COPY,
-		.sxdp_ifindex = ifindex, .sxdp_queue_id = queue,
-	};
 	struct xdp_umem_reg umem = { .len = 16 * PAGE, .chunk_size = PAGE };
 	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
 	void *area = mmap(NULL, umem.len, PROT_READ | PROT_WRITE,
@@ -182,8 +190,18 @@ static int xsk_bind(uint32_t ifindex, uint32_t queue)
 	set_ring(fd, XDP_UMEM_FILL_RING, 16);
 	set_ring(fd, XDP_UMEM_COMPLETION_RING, 16);
 	set_ring(fd, XDP_RX_RING, 16);
-	KTAP_NEED(!bind(fd, (struct sockaddr *)&at, sizeof(at)));
 	return fd;
+}
+
+/* In copy mode, which any NIC has. */
+static int xsk_bind(int fd, uint32_t ifindex, uint32_t queue)
+{
+	struct sockaddr_xdp at = {
+		.sxdp_family = AF_XDP, .sxdp_flags = XDP_COPY,
+		.sxdp_ifindex = ifindex, .sxdp_queue_id = queue,
+	};
+
+	return bind(fd, (struct sockaddr *)&at, sizeof(at));
 }
 
 void uapi_bind_xsk(void)
@@ -193,7 +211,8 @@ void uapi_bind_xsk(void)
 	int xsk;
 
 	stage_open_bare(&s);
-	xsk = xsk_bind(s.ifindex, QUEUE);
+	xsk = xsk_open();
+	KTAP_NEED(!xsk_bind(xsk, s.ifindex, QUEUE));
 	ask_for_queue(&s, s.netlink);
 	KTAP_CHECK(reply.error == EBUSY);
 	expect_message("designated queue already in use by AF_XDP");
@@ -288,6 +307,189 @@ void uapi_bind_unanswered(void)
 	}
 	differs("a binding whose id can't be told", stays ? "stays" : "is undone",
 		"stays");
+	expect_possible(&s);
+	stage_close(&s);
+}
+
+/* --- while a queue is bound ------------------------------------------------ */
+
+static void unbind(struct stage *s)
+{
+	close(s->netlink);
+	s->netlink = netlink_open();
+	KTAP_CHECK(unbound(s, QUEUE));
+}
+
+/* By rtnetlink, which can tell why not. @prog -1 is none. */
+static void xdp_ask(uint32_t ifindex, int prog, uint32_t flags)
+{
+	struct ifinfomsg link = { .ifi_index = ifindex };
+	int fd = netlink_open_to(NETLINK_ROUTE);
+	size_t nest;
+
+	request_begin(&request, RTM_SETLINK, 0);
+	memcpy(request.bytes + NLMSG_HDRLEN, &link, sizeof(link));
+	request.len = NLMSG_HDRLEN + sizeof(link);
+	nest = request_nest(&request, IFLA_XDP);
+	request_u32(&request, IFLA_XDP_FD, prog);
+	request_u32(&request, IFLA_XDP_FLAGS, flags);
+	request_end(&request, nest);
+	request_ask(fd, &request, &reply);
+	close(fd);
+}
+
+/* In the driver or before it, whatever there is; before it; and by a link. */
+static void expect_no_xdp(const struct stage *s, int prog)
+{
+	static const uint32_t flags[] = { 0, XDP_FLAGS_SKB_MODE };
+	size_t i;
+
+	for (i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
+		xdp_ask(s->ifindex, prog, flags[i]);
+		KTAP_CHECK(reply.error == EBUSY);
+		expect_message("unable to install XDP to device using memory provider");
+	}
+	KTAP_ERRNO(xdp_link(s->ifindex, prog), EBUSY);
+	shell("! ip link show dm0 | grep prog/xdp");
+}
+
+static void expect_xdp(const struct stage *s, int prog)
+{
+	xdp_ask(s->ifindex, prog, XDP_FLAGS_SKB_MODE);
+	KTAP_CHECK(!reply.error);
+	shell("ip link show dm0 | grep -q prog/xdp");
+	xdp_ask(s->ifindex, -1, XDP_FLAGS_SKB_MODE);
+	KTAP_CHECK(!reply.error);
+}
+
+void uapi_bound_xdp(void)
+{
+	int single = xdp_load(0), frags = xdp_load(BPF_F_XDP_HAS_FRAGS);
+	struct stage s;
+
+	stage_open(&s);
+	expect_no_xdp(&s, single);
+	expect_no_xdp(&s, frags);
+	/* To have none is no program. */
+	xdp_ask(s.ifindex, -1, 0);
+	KTAP_CHECK(!reply.error);
+	KTAP_CHECK(binding_of(&s, QUEUE) == s.id);
+	stage_send_each(&s, 3, 700);
+	drain(&s);
+	unbind(&s);
+	expect_xdp(&s, single);
+	expect_xdp(&s, frags);
+	stage_close(&s);
+}
+
+/* How many queues are needed is what counts, not the number of the last. */
+void uapi_bound_xdp_first(void)
+{
+	int prog = xdp_load(0), netlink;
+	struct stage s;
+
+	stage_open_bare(&s);
+	netlink = netlink_open();
+	bind_queue(&s, netlink, s.memory, 0);
+	expect_no_xdp(&s, prog);
+	close(netlink);
+	KTAP_CHECK(unbound(&s, 0));
+	expect_xdp(&s, prog);
+	stage_close(&s);
+}
+
+/* And a socket that was refused has lost nothing. */
+void uapi_bound_xsk(void)
+{
+	struct stage s;
+	int xsk, other;
+	bool refused;
+
+	stage_open(&s);
+	xsk = xsk_open();
+	other = xsk_open();
+	refused = xsk_bind(xsk, s.ifindex, QUEUE) && errno == EBUSY;
+	KTAP_CHECK(refused || !ours());
+	differs("AF_XDP in copy mode on a bound queue",
+		refused ? "EBUSY" : "allowed", "allowed in 6.12");
+	if (nic_kind()->queues > 1)
+		KTAP_CHECK(!xsk_bind(other, s.ifindex, 2));
+	KTAP_CHECK(binding_of(&s, QUEUE) == s.id);
+	unbind(&s);
+	KTAP_CHECK(!refused || !xsk_bind(xsk, s.ifindex, QUEUE));
+	close(xsk);
+	close(other);
+	stage_close(&s);
+}
+
+/* No table may need the queues, for that is another reason. By ioctl there is
+ * nowhere to tell why.
+ */
+void uapi_bound_channels(void)
+{
+	struct stage s;
+	int netlink;
+
+	nic_need(NIC_QUEUES);
+	stage_open_bare(&s);
+	netlink = netlink_open();
+	s.id = bind_queue(&s, s.netlink, s.memory, QUEUE);
+	bind_queue(&s, netlink, s.memory, 3);
+	KTAP_CHECK(nic_set_channels(3) == EINVAL);
+	KTAP_CHECK(nic_set_channels(1) == EINVAL);
+	KTAP_CHECK(nic_channels() == 4);
+	close(netlink);
+	KTAP_CHECK(unbound(&s, 3));
+	KTAP_CHECK(nic_set_channels(3) == 0);
+	KTAP_CHECK(nic_set_channels(1) == EINVAL);
+	KTAP_CHECK(nic_channels() == 3);
+	KTAP_CHECK(binding_of(&s, QUEUE) == s.id);
+	/* 6.12 wants one more than there need be. */
+	KTAP_CHECK(nic_set_channels(QUEUE + 1) == (ours() ? 0 : EINVAL));
+	KTAP_CHECK(binding_of(&s, QUEUE) == s.id);
+	unbind(&s);
+	KTAP_CHECK(nic_set_channels(1) == 0);
+	KTAP_CHECK(nic_channels() == 1);
+	stage_close(&s);
+}
+
+/* --- header split ---------------------------------------------------------- */
+
+/* Nothing is bound, and that split stayed off is why nothing can be. */
+static void expect_no_split(const struct stage *s, int link)
+{
+	KTAP_CHECK(reply.error == EINVAL);
+	expect_message("tcp-data-split can not be enabled with single buffer XDP");
+	close(link);
+	ask_for_queue(s, s->netlink);
+	KTAP_CHECK(reply.error == EINVAL);
+	expect_message("tcp-data-split is disabled");
+}
+
+void uapi_split_xdp(void)
+{
+	struct stage s;
+	bool allowed;
+	int link;
+
+	stage_open_bare(&s);
+	nic_split(ETHTOOL_TCP_DATA_SPLIT_DISABLED);
+	link = xdp_link(s.ifindex, xdp_load(0));
+	KTAP_NEED(link >= 0);
+	nic_ask_split(ETHTOOL_TCP_DATA_SPLIT_ENABLED, &reply);
+	allowed = !reply.error;
+	differs("header split beside single buffer XDP",
+		allowed ? "allowed" : "refused", "allowed in 6.12, refused since");
+	if (allowed)
+		KTAP_CHECK(!ours() && !close(link));
+	else
+		expect_no_split(&s, link);
+
+	nic_split(ETHTOOL_TCP_DATA_SPLIT_DISABLED);
+	link = xdp_link(s.ifindex, xdp_load(BPF_F_XDP_HAS_FRAGS));
+	KTAP_NEED(link >= 0);
+	nic_split(ETHTOOL_TCP_DATA_SPLIT_ENABLED);
+	close(link);
 	expect_possible(&s);
 	stage_close(&s);
 }
