@@ -26,10 +26,9 @@ namespace {
 constexpr std::uint64_t mebibyte = 1 << 20;
 const std::array<std::uint32_t, 1> the_queue{nic_kind()->queue};
 
-std::uint32_t binding_of(std::uint32_t ifindex) {
+std::uint32_t binding_of(std::uint32_t ifindex, std::uint32_t id = the_queue[0]) {
     for (const auto& queue : devmem::queues(ifindex))
-        if (queue.type == devmem::Queue::Type::rx && queue.id == the_queue[0])
-            return queue.dmabuf_id;
+        if (queue.type == devmem::Queue::Type::rx && queue.id == id) return queue.dmabuf_id;
     return 0;
 }
 
@@ -400,22 +399,36 @@ std::string debugfs_of(const char* interface) {
     return fmt::format("/sys/kernel/debug/dmnic/{:02x}", fmt::join(address, ":"));
 }
 
+// A count of dm0's failures to come, or of what goes well before them.
+class Knob {
+  public:
+    explicit Knob(const std::string& name) : file_(debugfs_of("dm0") + "/" + name) {
+        if (::access(file_.c_str(), W_OK) != 0) ktap_skip("no %s", file_.c_str());
+    }
+    void set(int count) const { std::ofstream(file_) << count; }
+    [[nodiscard]] int left() const {
+        int left = -1;
+        std::ifstream(file_) >> left;
+        return left;
+    }
+
+  private:
+    std::string file_;
+};
+
 // For a bind only: 6.12 WARNs when a queue does not start again at an unbind.
-void bind_fails(const char* knob, int error) {
+void bind_fails(const char* what, int error) {
     nic_need(NIC_FAILS);
     Live live;
     const auto ifindex = live.bound.ifindex;
     live.bound.binding.reset();
-    const std::string file = debugfs_of("dm0") + "/" + knob;
-    if (::access(file.c_str(), W_OK) != 0) ktap_skip("no %s", file.c_str());
+    const Knob fail(fmt::format("fail_{}", what));
     for (int i = 0; i < 3; i++) {
-        std::ofstream(file) << 1;
+        fail.set(1);
         expect_refused("bind-rx", {error}, [&] {
             const devmem::RxBinding again(ifindex, the_queue, *live.bound.memory);
         });
-        int left = -1;
-        std::ifstream(file) >> left;
-        EXPECT_EQUAL("failures to come", 0, left);
+        EXPECT_EQUAL("failures to come", 0, fail.left());
         EXPECT_EQUAL("binding of the queue", 0, binding_of(ifindex));
         expect_flow_on(false, *live.reader, "after a failure");
     }
@@ -426,11 +439,77 @@ void bind_fails(const char* knob, int error) {
 }
 
 void alloc_fails() {
-    bind_fails("fail_alloc", ENOMEM);
+    bind_fails("alloc", ENOMEM);
 }
 
 void start_fails() {
-    bind_fails("fail_start", EIO);
+    bind_fails("start", EIO);
+}
+
+constexpr std::array<std::uint32_t, 2> two_queues{2, 3};
+
+// Each of the two queues gets the stream for a while.
+void expect_flow_through_both(bool device, Live& live, const std::string& when) {
+    for (const auto queue : two_queues) {
+        spread_over(live.bound.ifindex, {queue});
+        expect_flow_on(device, *live.reader, fmt::format("{}, queue {}", when, queue));
+    }
+    spread_over(live.bound.ifindex, {the_queue[0]});
+}
+
+// Only what was bound before is, and nothing but that has memory of any other binding.
+void expect_neither_bound(const Live& live) {
+    const auto ifindex = live.bound.ifindex;
+    for (const auto queue : two_queues)
+        EXPECT_EQUAL(fmt::format("binding of queue {}", queue), 0, binding_of(ifindex, queue));
+    EXPECT_EQUAL("binding of the queue beside them", live.bound.id, binding_of(ifindex));
+    const auto gone = [&] {
+        return std::ranges::none_of(devmem::page_pools(), [&](const devmem::PagePool& pool) {
+            return pool.dmabuf_id != 0 && pool.dmabuf_id != live.bound.id;
+        });
+    };
+    EXPECT("no page pool has memory of it", within(60, gone), "one that has");
+}
+
+// Memory for the rings of both: the first would take all of less.
+void expect_both_bound(Live& live) {
+    const auto memory = devmem::DmaBuf::accelmem(8 * mebibyte);
+    const devmem::RxBinding both(live.bound.ifindex, two_queues, memory);
+    live.reader->knows(both.id(), &memory);
+    for (const auto queue : two_queues)
+        EXPECT_EQUAL("binding of a queue", both.id(), binding_of(live.bound.ifindex, queue));
+    expect_flow_through_both(true, live, "bound at last");
+}
+
+// Of two queues the first has been bound when the second fails.
+void bind_fails_half_way(const char* what, int error) {
+    nic_need(NIC_FAILS);
+    Live live;
+    const Knob spare(fmt::format("spare_{}", what)), fail(fmt::format("fail_{}", what));
+    for (int i = 0; i < 3; i++) {
+        const auto memory = devmem::DmaBuf::accelmem(mebibyte);
+        spare.set(1);
+        fail.set(1);
+        expect_refused("bind-rx", {error}, [&] {
+            const devmem::RxBinding both(live.bound.ifindex, two_queues, memory);
+        });
+        EXPECT_EQUAL("queues still to be spared", 0, spare.left());
+        EXPECT_EQUAL("failures to come", 0, fail.left());
+        expect_neither_bound(live);
+        expect_flow_through_both(false, live, "after a failure");
+    }
+    const auto used = live.bound.memory->size();
+    EXPECT("nothing holds the memory", within(60, [&] { return accelmem_used() == used; }),
+           accelmem_used());
+    expect_both_bound(live);
+}
+
+void second_alloc_fails() {
+    bind_fails_half_way("alloc", ENOMEM);
+}
+
+void second_start_fails() {
+    bind_fails_half_way("start", EIO);
 }
 
 const ktap_test tests[] = {
@@ -468,6 +547,10 @@ const ktap_test tests[] = {
     {"header split off while bound: refused", clean<no_split>},
     {"bind-rx when the driver has no memory: fails, the old queue works", clean<alloc_fails>},
     {"bind-rx when the queue does not start: fails, the old queue works", clean<start_fails>},
+    {"bind-rx of two queues when the second gets no memory: neither is bound, both work",
+     clean<second_alloc_fails>},
+    {"bind-rx of two queues when the second does not start: neither is bound, both work",
+     clean<second_start_fails>},
     {"accelmem stays while memory is in use; then both modules unload", caught<modules_unload>},
     {"the modules loaded again work", clean<modules_work_again>},
 };
