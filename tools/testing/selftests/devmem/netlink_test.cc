@@ -361,7 +361,9 @@ void wrong_interface() {
 }
 
 // 6.12 attaches the dma-buf to the interface's parent device before it looks at the driver. lo has
-// none, and the dma-buf core WARNs about that, so there it can't be tried.
+// none, and the dma-buf core WARNs about that, so there it can't be tried. Elsewhere it is refused
+// for its driver, before anybody asks for its parent: no interface has queues to bind but no
+// parent, and what would become of it KUnit tells.
 void loopback() {
     utsname kernel{};
     ::uname(&kernel);
