@@ -24,16 +24,6 @@
 
 namespace {
 
-// Does something in another namespace, in this process.
-template <class Body>
-auto inside(int netns, const Body& body) {
-    const devmem::Fd here(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
-    if (::setns(netns, CLONE_NEWNET) != 0) throw_errno_of("setns");
-    auto result = body();
-    if (::setns(here.get(), CLONE_NEWNET) != 0) throw_errno_of("setns");
-    return result;
-}
-
 devmem::Fd new_namespace() {
     const devmem::Fd here(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
     if (::unshare(CLONE_NEWNET) != 0) throw_errno_of("unshare");
