@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-// Filters on a stream in device memory. One that reads payload matches nothing there, where it does
-// match the same stream in host memory; one that reads headers works as ever.
+// Filters on a stream in device memory. One that reads payload matches nothing there, or drops what
+// it can't judge, where it does match the same stream in host memory; one that reads headers works
+// as ever.
 #include <linux/filter.h>
 #include <linux/netfilter.h>
 #include <sys/socket.h>
@@ -81,7 +82,7 @@ void u32_headers() {
                    true);
 }
 
-// A stock kernel drops what the rule can't judge: there the stream waits until the rule is gone.
+// It drops what it can't judge: the stream waits until the rule is gone.
 void u32_payload_read() {
     const auto rule = iptables("xt_u32", "CONFIG_NETFILTER_XT_MATCH_U32", u32_payload);
     const Bound bound;
@@ -89,9 +90,12 @@ void u32_payload_read() {
     Sender sender = bound.send();
     Reader reader = bound.accept();
     reader.read(1, 1);
+    EXPECT_EQUAL("device memory: bytes that passed", 0, reader.bytes());
     EXPECT_EQUAL("device memory: matches", 0, number(rule.count));
     expect_host_stream(bound);
     EXPECT("host memory: matches", number(rule.count) > 0, 0);
+    reader.read(1, 0.1);
+    EXPECT_EQUAL("device memory: bytes that passed until then", 0, reader.bytes());
     run_in(-1, "iptables -w -F INPUT");
     EXPECT("the stream does not stall", reader.read(), reader.bytes());
     expect_whole(reader, 1 << 20);
@@ -156,6 +160,41 @@ void extended_classifier() {
     expect_host_stream(bound);
     EXPECT_EQUAL("host memory: bpf_skb_load_bytes", 0, results.get(bpf::probed_load));
     EXPECT_EQUAL("host memory: bpf_skb_pull_data", 0, results.get(bpf::probed_pull));
+}
+
+void need_u32_classifier() {
+    need_program("tc");
+    need_module("cls_u32", "CONFIG_NET_CLS_U32");
+    need_module("act_gact", "CONFIG_NET_ACT_GACT");
+    need_module("sch_ingress", "CONFIG_NET_SCH_INGRESS");
+}
+
+std::uint64_t tc_dropped() {
+    return number("tc -s filter show dev dm0 ingress | sed -n 's/.*dropped \\([0-9]*\\).*/\\1/p'");
+}
+
+// One rule drops what has any bytes beyond the headers. It ends the search where it can't read
+// them, as it does for short packets: the next one, which would drop everything, is never asked.
+constexpr const char* drop_payload =
+    "tc qdisc add dev dm0 clsact &&"
+    "tc filter add dev dm0 ingress pref 1 protocol ip u32 match u32 0 0 at 128 action drop &&"
+    "tc filter add dev dm0 ingress pref 1 protocol ip u32 match ip protocol 6 0xff action drop";
+
+void u32_classifier() {
+    need_u32_classifier();
+    const Bound bound;
+    run_in(-1, drop_payload);
+    expect_stream(bound);
+    EXPECT_EQUAL("device memory: drops", 0, tc_dropped());
+    const auto rule = in_host_memory(bound);
+    Sender sender = bound.send({.first_port = host_port, .bytes = 256 * kibibyte});
+    Reader reader = bound.accept();
+    EXPECT("host memory: drops", within(60, [] { return tc_dropped() > 0; }), 0);
+    reader.read(1, 0.3);
+    EXPECT_EQUAL("host memory: bytes that passed", 0, reader.bytes());
+    run_in(-1, "tc qdisc del dev dm0 clsact");
+    EXPECT("without it the stream goes on", reader.read(), reader.bytes());
+    expect_whole(reader, 256 * kibibyte, 256 * kibibyte);
 }
 
 // ---- socket filters -------------------------------------------------------
@@ -301,7 +340,7 @@ void nfqueue_cut() {
 
 const ktap_test tests[] = {
     {"xt_u32: headers match", clean<u32_headers>},
-    {"xt_u32: payload never matches (stock: it is dropped)", clean<u32_payload_read>},
+    {"xt_u32: payload is dropped where a rule reads it", clean<u32_payload_read>},
     {"xt_string: payload never matches, headers do", clean<string_payload>},
     {"xt_bpf: payload never matches, headers do", clean<bpf_payload>},
     {"nftables: payload never matches, headers do", clean<nft_payload>},
@@ -309,6 +348,7 @@ const ktap_test tests[] = {
     {"conntrack follows the stream", clean<conntrack>},
     {"tc, classic BPF: payload never matches, headers do", clean<classic_classifier>},
     {"tc, eBPF: EFAULT for payload, ENOMEM to pull it", clean<extended_classifier>},
+    {"tc, u32: payload never matches", clean<u32_classifier>},
     {"socket filter: drops what it can't read, detached: the stream goes on", clean<socket_filter>},
     {"NFLOG: headers only", clean<nflog>},
     {"NFQUEUE with the GSO flag: headers only, accepted: exact", clean<nfqueue_whole>},
