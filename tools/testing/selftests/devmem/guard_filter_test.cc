@@ -129,6 +129,25 @@ void nft_mangle() {
     expect_matches(nft("ip dscp set 10 ip ttl set 9"), true);
 }
 
+// What -j does to packets before INPUT counts those with payload that are as it makes them.
+void expect_mangled(const std::string& target, const std::string& made) {
+    auto rule = iptables("xt_u32", "CONFIG_NETFILTER_XT_MATCH_U32",
+                         "-m u32 --u32 '0&0xffff=1000:0xffff&&" + made + "'");
+    rule.add = "iptables -w -t mangle -A PREROUTING -i dm0 -p tcp --dport 5201 -j " + target +
+               " && " + rule.add;
+    expect_matches(rule, true);
+}
+
+void dscp_target() {
+    need_module("xt_DSCP", "CONFIG_NETFILTER_XT_TARGET_DSCP");
+    expect_mangled("DSCP --set-dscp 10", "0>>16&0xfc=40");
+}
+
+void ttl_target() {
+    need_module("xt_HL", "CONFIG_NETFILTER_XT_TARGET_HL");
+    expect_mangled("TTL --ttl-set 9", "8>>24=9");
+}
+
 void conntrack() {
     std::system("modprobe -q nft_ct");
     expect_matches(nft("ct state established"), true);
@@ -345,6 +364,8 @@ const ktap_test tests[] = {
     {"xt_bpf: payload never matches, headers do", clean<bpf_payload>},
     {"nftables: payload never matches, headers do", clean<nft_payload>},
     {"nftables: headers can be written", clean<nft_mangle>},
+    {"iptables, DSCP: headers can be written", clean<dscp_target>},
+    {"iptables, TTL: the same", clean<ttl_target>},
     {"conntrack follows the stream", clean<conntrack>},
     {"tc, classic BPF: payload never matches, headers do", clean<classic_classifier>},
     {"tc, eBPF: EFAULT for payload, ENOMEM to pull it", clean<extended_classifier>},
