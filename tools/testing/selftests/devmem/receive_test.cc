@@ -614,6 +614,45 @@ void small_receive_buffer() {
     expect_count("PruneCalled");
 }
 
+// Frames of little payload take more memory than a window makes room for: the kernel prunes.
+void send_small_frames(const Bound& bound, const char* rate) {
+    bound.topology.there("ip route add 10.9.0.1 dev dm0p mtu 600");
+    bound.topology.here("ethtool -K dm0 gro off");
+    netem(bound, rate);
+}
+
+int queued(int fd) {
+    int bytes = 0;
+    ::ioctl(fd, FIONREAD, &bytes);
+    return bytes;
+}
+
+// Nobody reads. Host bytes are queued, then bytes in device memory, then host bytes again, and then
+// the kernel has to prune. What it copies into fewer skbs must end where the first can't be read.
+void collapse_ends_at_device_bytes() {
+    skip_on_stock(
+        "it knows what an skb costs for its payload, and collapses none that cost as much");
+    nic_need(NIC_QUEUES);
+    const Bound bound({.rcvbuf = 128 << 10});
+    send_small_frames(bound, "rate 300kbit limit 10000");
+    auto rule = std::make_optional<devmem::FlowRule>(bound.ifindex, from_port(6000), 0);
+    Sender sender = bound.send({.bytes = 256 << 10});
+    Reader reader = bound.accept();
+    const int fd = reader.receiver().fd();
+    EXPECT("host bytes", within(60, [&] { return queued(fd) > 5'000; }), queued(fd));
+    rule.reset();
+    EXPECT("frames split", within(60, [] { return split_frames() > 5; }), split_frames());
+    rule.emplace(bound.ifindex, from_port(6000), 0);
+    EXPECT_EQUAL("collapsed before", 0, tcp_count("TCPRcvCollapsed"));
+    within(60, [] { return tcp_count("TCPRcvCollapsed") > 0; });
+    expect_count("TCPRcvCollapsed");
+    expect_count("PruneCalled");
+    bound.topology.there("tc qdisc del dev dm0p root");
+    EXPECT("the stream does not stall", reader.read(), reader.bytes());
+    EXPECT("some on the device", reader.device_bytes() > 0, reader.device_bytes());
+    expect_whole(reader, 256 << 10, (256 << 10) - reader.device_bytes());
+}
+
 const ktap_test tests[] = {
     {"IPv4, MTU 1500: exact, all on the device", clean<lands<4, 1500>>},
     {"IPv6, MTU 1500: exact, all on the device", clean<lands<6, 1500>>},
@@ -660,6 +699,7 @@ const ktap_test tests[] = {
     {"2 % loss: exact, all on the device", clean<loss>},
     {"reordering and duplicates: exact, all on the device", clean<reordering>},
     {"a small SO_RCVBUF in a bad network: exact", clean<small_receive_buffer>},
+    {"skbs of both kinds are pruned: exact", clean<collapse_ends_at_device_bytes>},
 };
 
 }  // namespace
