@@ -15,11 +15,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <memory>
 
 #include "guard.h"
+#include "ipsec.h"
 #include "leftovers.h"
 
 namespace {
@@ -32,17 +34,18 @@ devmem::Fd new_namespace() {
     return made;
 }
 
-/// A third namespace, another NIC that leads there, and a listener there. Routed, until told
-/// otherwise.
+/// A third namespace, another NIC, or a link of the given type, that leads there, and a listener
+/// there. Routed, until told otherwise.
 class Beyond {
   public:
     static constexpr const char* v4 = "10.8.0.3";
     static constexpr const char* v6 = "fd08::3";
 
-    explicit Beyond(const Bound& bound) : netns_(new_namespace()) {
+    explicit Beyond(const Bound& bound, const std::string& type = "dmnic")
+        : netns_(new_namespace()) {
         bound.topology.here(
             fmt::format("ip -batch - <<-END\n"
-                        "link add name dm1 type dmnic\n"
+                        "link add name dm1 type {}\n"
                         "link set dm1p netns /proc/{}/fd/{}\n"
                         "addr add 10.8.0.1/24 dev dm1\n"
                         "addr add fd08::1/64 dev dm1 nodad\n"
@@ -50,7 +53,7 @@ class Beyond {
                         "END\n"
                         "echo 1 >/proc/sys/net/ipv4/ip_forward\n"
                         "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding\n",
-                        ::getpid(), netns_.get()));
+                        type, ::getpid(), netns_.get()));
         run("ip link set lo up && ip link set dm1p up &&"
             "ip addr add 10.8.0.3/24 dev dm1p && ip addr add fd08::3/64 dev dm1p nodad &&"
             "ip route add 10.9.0.0/24 via 10.8.0.1 && ip route add fd09::/64 via fd08::1");
@@ -61,6 +64,7 @@ class Beyond {
     }
 
     void run(const std::string& command) const { run_in(netns_.get(), command); }
+    [[nodiscard]] int netns() const { return netns_.get(); }
     [[nodiscard]] Reader accept() const { return Reader(listener_->accept(), {}); }
 
   private:
@@ -123,6 +127,106 @@ void route_conntrack() {
         "nft 'add table ip t; add chain ip t f { type filter hook forward priority 0; };"
         "add rule ip t f ct state invalid drop'");
     expect_stopped(bound, beyond, Beyond::v4, dm1_dropped);
+    expect_stream(bound);
+}
+
+// ---- routing to virtual devices -------------------------------------------
+
+void route_to_veth() {
+    need_module("veth", "CONFIG_VETH");
+    const Bound bound;
+    const Beyond beyond(bound, "veth peer name dm1p");
+    expect_stopped(bound, beyond, Beyond::v4, dm1_dropped);
+    expect_stopped(bound, beyond, Beyond::v6, dm1_dropped);
+    expect_stream(bound);
+}
+
+// The bond gets dm1's addresses.
+void route_to_bond() {
+    need_module("bonding", "CONFIG_BONDING");
+    const Bound bound;
+    const Beyond beyond(bound);
+    bound.topology.here(
+        "ip link add bond0 type bond mode active-backup miimon 100 && ip link set dm1 down &&"
+        "ip link set dm1 master bond0 && ip addr flush dev dm1 && ip link set bond0 up &&"
+        "ip addr add 10.8.0.1/24 dev bond0 && ip addr add fd08::1/64 dev bond0 nodad");
+    beyond.run("ip neigh flush dev dm1p");
+    if (!within(60, [] { return has_link("bond0"); })) throw std::runtime_error("no link");
+    const auto dropped = [] { return tx_dropped("bond0"); };
+    expect_stopped(bound, beyond, Beyond::v4, dropped);
+    expect_stopped(bound, beyond, Beyond::v6, dropped);
+    expect_stream(bound);
+}
+
+// ---- NAT ------------------------------------------------------------------
+
+void need_nat(const char* module, const char* config) {
+    need_program("nft");
+    need_module("nft_chain_nat", "CONFIG_NFT_NAT");
+    need_module(module, config);
+}
+
+// There is no way back but to the router itself.
+void route_masquerade() {
+    need_nat("nft_masq", "CONFIG_NFT_MASQ");
+    const Bound bound;
+    const Beyond beyond(bound);
+    bound.topology.here(
+        "nft 'add table ip t; add chain ip t p { type nat hook postrouting priority 100; };"
+        "add rule ip t p oifname dm1 counter masquerade'");
+    beyond.run("ip route del 10.9.0.0/24");
+    expect_stopped(bound, beyond, Beyond::v4, dm1_dropped);
+    expect_stream(bound);
+}
+
+// Only headers change on the way in.
+void redirect_to_local_port() {
+    need_nat("nft_redir", "CONFIG_NFT_REDIR");
+    const Bound bound;
+    bound.topology.here(
+        "nft 'add table ip t; add chain ip t p { type nat hook prerouting priority -100; };"
+        "add rule ip t p iifname dm0 tcp dport 5202 counter redirect to :5201'");
+    expect_stream(bound, {.port = 5202, .bytes = 256 * kibibyte});
+    const auto redirected =
+        number("nft list chain ip t p | sed -n 's/.*packets \\([0-9]*\\).*/\\1/p'");
+    EXPECT("connections redirected", redirected > 0, redirected);
+}
+
+// ---- IPsec ----------------------------------------------------------------
+
+// What goes beyond is to be enciphered, in a tunnel from dm1 to dm1p; what comes back is not.
+void make_tunnel(const Bound& bound, const Beyond& beyond) {
+    const auto end = [](const char* direction) {
+        return esp_state("10.8.0.1", Beyond::v4, 1, "tunnel") +
+               fmt::format(
+                   "ip xfrm policy add src 10.9.0.0/24 dst {0} dir {1} tmpl src 10.8.0.1 "
+                   "dst {0} proto esp mode tunnel",
+                   Beyond::v4, direction);
+    };
+    bound.topology.here(end("out"));
+    beyond.run(end("in"));
+    bound.topology.there("ip route change 10.8.0.0/24 via 10.9.0.1 mtu 1300");
+}
+
+std::uint64_t esp_packets() {
+    return number("ip -s xfrm state | sed -n 's/.*[0-9](bytes), \\([0-9]*\\)(packets).*/\\1/p'");
+}
+
+// What GRO has joined is dropped before ESP gets it: with it only what is sent again counts.
+template <bool gro>
+void route_to_tunnel() {
+    skip_on_stock("an oops: ESP copies what a NULL page has");
+    need_ipsec();
+    const Bound bound;
+    const Beyond beyond(bound);
+    make_tunnel(bound, beyond);
+    if (!gro) bound.topology.here("ethtool -K dm0 gro off");
+    const auto lost = [&] {
+        const auto given = esp_packets();
+        ::usleep(200'000);  // for those that are on their way
+        return given - std::min(given, inside(beyond.netns(), esp_packets));
+    };
+    expect_stopped(bound, beyond, Beyond::v4, lost);
     expect_stream(bound);
 }
 
@@ -349,6 +453,24 @@ void redirect_to_itself() {
     redirect("dm0");
 }
 
+// An ifb sends what it gets back to where that came from.
+void redirect_to_ifb() {
+    need_mirred();
+    need_module("ifb", "CONFIG_IFB");
+    const Bound bound;
+    bound.topology.here("ip link add ifb5 type ifb && ip link set ifb5 up");
+    mirred(bound, "egress redirect dev ifb5");
+    expect_host_stream(bound);
+    EXPECT_EQUAL("drops of what is in host memory", 0, tx_dropped("ifb5"));
+    Sender sender = bound.send({.bytes = 256 * kibibyte});
+    Reader reader = bound.accept();
+    expect_drops(
+        reader, [] { return tx_dropped("ifb5"); }, 0);
+    bound.topology.here("tc qdisc del dev dm0 clsact");
+    EXPECT("without it the stream goes on", reader.read(), reader.bytes());
+    expect_whole(reader, 256 * kibibyte);
+}
+
 // A copy of each packet, sent by way of another gateway. They wait until that has been found.
 void tee() {
     skip_on_stock("__pskb_copy_fclone() takes references on NULL pages");
@@ -367,6 +489,13 @@ const ktap_test tests[] = {
     {"a router without GRO: the same", clean<route<false>>},
     {"a router without a queueing discipline: the same", clean<route_noqueue>},
     {"a router with conntrack: the same", clean<route_conntrack>},
+    {"a router to a veth: the same", clean<route_to_veth>},
+    {"a router to a bond: the same", clean<route_to_bond>},
+    {"a router that masquerades: the same", clean<route_masquerade>},
+    {"redirected by NAT to another port here: exact, all on the device",
+     clean<redirect_to_local_port>},
+    {"a router to an ESP tunnel: dropped", clean<route_to_tunnel<true>>},
+    {"a router to an ESP tunnel, no GRO: the same", clean<route_to_tunnel<false>>},
     {"a smaller MTU ahead: FragFails counts", clean<fragment<true>>},
     {"a smaller MTU ahead, no GRO: the same", clean<fragment<false>>},
     {"a route that fragments, IPv6: the same", clean<fragment_v6>},
@@ -378,6 +507,7 @@ const ktap_test tests[] = {
     {"a mirror to a tap device: the same", clean<mirror_to_tap>},
     {"a redirection to another NIC: dropped and counted", clean<redirect_to_port>},
     {"a redirection to the same NIC: the same", clean<redirect_to_itself>},
+    {"a redirection to an ifb: the same", clean<redirect_to_ifb>},
     {"xt_TEE: drops the copy, the stream is exact", clean<tee>},
 };
 
