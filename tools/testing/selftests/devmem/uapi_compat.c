@@ -96,6 +96,8 @@ void uapi_compat(void)
 {
 	struct passed *p = mmap(NULL, sizeof(*p), PROT_READ | PROT_WRITE,
 				MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	/* Upstream wants room for a header of 64 bits, and does not fill it. */
+	const size_t spare = ours() ? 0 : 4;
 	struct stage s;
 	size_t room;
 	int error;
@@ -104,20 +106,21 @@ void uapi_compat(void)
 	need_calls32();
 	stage_open(&s);
 	stage_send_each(&s, 3, 50);
-	for (room = 0; room < CMSG; room++) {
+	for (room = 0; room < CMSG + spare; room++) {
 		error = -receive32(s.here, p, room);
 		KTAP_CHECK(error == EMSGSIZE || (!ours() && error == UPSTREAM_ETOOSMALL));
 		KTAP_CHECK(stage_waiting(&s) == 150);
 	}
-	KTAP_CHECK(receive32(s.here, p, CMSG) == 50);
+	KTAP_CHECK(receive32(s.here, p, CMSG + spare) == 50);
 	KTAP_CHECK(p->msg.controllen == CMSG);
 	KTAP_CHECK(p->control[CMSG] == 0xff);
 	expect_frag32(&s, p, 0, 50);
-	KTAP_CHECK(receive32(s.here, p, 2 * CMSG) == 100);
+	KTAP_CHECK(receive32(s.here, p, 2 * CMSG + spare) == 100);
 	KTAP_CHECK(p->msg.controllen == 2 * CMSG);
 	expect_frag32(&s, p, 0, 50);
 	expect_frag32(&s, p, CMSG, 50);
 	KTAP_CHECK(stage_waiting(&s) == 0);
+	differs("room for a message to a program of 32 bits", spare ? "40" : "36", "40");
 	stage_close(&s);
 	munmap(p, sizeof(*p));
 }
