@@ -111,7 +111,8 @@ void polled_while_exchanged() {
     for (int i = 0; i < 4; i++) {
         {
             const auto& memory = memories.emplace_back(devmem::DmaBuf::accelmem(mebibyte));
-            const devmem::RxBinding again(live.bound.ifindex, {nic_kind()->queue}, memory);
+            const devmem::RxBinding again(live.bound.ifindex, std::vector{nic_kind()->queue},
+                                          memory);
             live.reader->knows(again.id(), &memory);
             expect_flow(*live.reader, "bound", 600'000);
         }
