@@ -2,19 +2,14 @@
 // What no NIC in software has: a driver that is unbound from its device and bound again, a machine
 // that suspends it, and a packet split that its makers meant for something else.
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
-#include <atomic>
 #include <list>
-#include <thread>
-#include <vector>
 
 #include "bound.h"
 #include "devmem/error.h"
 #include "devmem/ethtool.h"
-#include "far_end.h"
 #include "leftovers.h"
 #include "live.h"
 #include "tx_stage.h"
@@ -79,49 +74,6 @@ void what_split_needs() {
     EXPECT("the stream does not stall", reader.read(), reader.bytes());
     EXPECT_EQUAL("bytes on the device", mebibyte, reader.device_bytes());
     EXPECT_EQUAL("first thing wrong", std::string(), reader.wrong());
-}
-
-// ---- the ring -------------------------------------------------------------
-
-// Waits for bytes that never come, on a connection whose NAPI is known, by polling the NIC.
-void poll_until(const std::atomic<bool>& enough, int fd) {
-    const int microseconds = 100;
-    if (::setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &microseconds, sizeof(microseconds)) != 0)
-        throw_errno_of("SO_BUSY_POLL");
-    char byte = 0;
-    while (!enough) static_cast<void>(::recv(fd, &byte, 1, MSG_DONTWAIT));
-}
-
-// The interrupt is not the only one to poll: others do while the ring is emptied and exchanged.
-void polled_while_exchanged() {
-    Live live;
-    const Process quiet(live.bound.topology.there_fd(), [](int) {
-        const devmem::Fd to = dial(Topology::v4_here, 5201);
-        if (::send(to.get(), "x", 1, 0) == 1) ::pause();
-    });
-    devmem::Fd connection = live.bound.listener.accept();
-    const devmem::Fd same = devmem::Fd::duplicate(connection.get());
-    Reader reader(std::move(connection), live.bound.memories());
-    EXPECT("a byte comes", reader.read(1), reader.bytes());
-    reader.give_back();
-    std::atomic<bool> enough = false;
-    std::thread poller([&] { poll_until(enough, same.get()); });
-    live.bound.binding.reset();
-    std::list<devmem::DmaBuf> memories;
-    for (int i = 0; i < 4; i++) {
-        {
-            const auto& memory = memories.emplace_back(devmem::DmaBuf::accelmem(mebibyte));
-            const devmem::RxBinding again(live.bound.ifindex, std::vector{nic_kind()->queue},
-                                          memory);
-            live.reader->knows(again.id(), &memory);
-            expect_flow(*live.reader, "bound", 600'000);
-        }
-        expect_flow(*live.reader, "not bound", 600'000);
-    }
-    enough = true;
-    poller.join();
-    EXPECT("some came by way of each binding", live.reader->bindings().size() > 4,
-           live.reader->bindings().size());
 }
 
 // ---- the driver -----------------------------------------------------------
@@ -314,7 +266,6 @@ constexpr std::array tests{
     ktap_test{"the driver is unbound under traffic, tokens out, and bound again",
               clean<driver_comes_back>},
     ktap_test{"5 times so, while all bindings and tokens are kept", clean<driver_comes_and_goes>},
-    ktap_test{"bound again and again while somebody polls the NIC", clean<polled_while_exchanged>},
     ktap_test{"the driver is unbound with bytes on their way, and bound again",
               clean<driver_goes_while_sending<false>>},
     ktap_test{"what is on its way is unbound, then the driver is",
