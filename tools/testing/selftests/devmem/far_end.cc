@@ -7,7 +7,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -16,6 +15,7 @@
 
 #include "ktap.h"
 #include "process.h"
+#include "visit.h"
 
 namespace {
 
@@ -41,10 +41,7 @@ devmem::Fd new_socket() {
 
 // A socket stays in the namespace it was made in.
 devmem::Fd listen_in(int netns, int rcvbuf) {
-    const devmem::Fd home(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
-    if (::setns(netns, CLONE_NEWNET) != 0) throw_errno_of("setns");
-    devmem::Fd fd = new_socket();
-    if (::setns(home.get(), CLONE_NEWNET) != 0) throw_errno_of("setns back");
+    devmem::Fd fd = inside(netns, new_socket);
     set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
     set_option(fd.get(), IPPROTO_TCP, TCP_FASTOPEN, 16);
     if (rcvbuf != 0) set_option(fd.get(), SOL_SOCKET, SO_RCVBUF, rcvbuf);

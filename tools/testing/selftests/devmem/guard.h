@@ -3,9 +3,6 @@
 // something that would like to read it.
 #pragma once
 
-#include <fcntl.h>
-#include <sched.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -14,10 +11,10 @@
 #include <string>
 
 #include "bound.h"
-#include "devmem/fd.h"
 #include "devmem/flow_rule.h"
 #include "expect.h"
 #include "stock.h"
+#include "visit.h"
 
 constexpr std::uint64_t kibibyte = 1 << 10;
 
@@ -27,16 +24,6 @@ constexpr std::uint16_t device_port = 6000, host_port = 6001;
 /// Payload from this port lands in host memory for as long as the result lives.
 [[nodiscard]] devmem::FlowRule in_host_memory(const Bound& bound, std::uint16_t port = host_port,
                                               bool v6 = false);
-
-/// Does something in another namespace, in this process.
-template <class Body>
-auto inside(int netns, const Body& body) {
-    const devmem::Fd here(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
-    if (::setns(netns, CLONE_NEWNET) != 0) throw_errno_of("setns");
-    auto result = body();
-    if (::setns(here.get(), CLONE_NEWNET) != 0) throw_errno_of("setns");
-    return result;
-}
 
 /// The first word that a shell command prints, in this namespace; empty if it prints none.
 [[nodiscard]] std::string first_word(const std::string& command);

@@ -78,11 +78,21 @@ inline Ids distinct(const std::vector<Octets>& answers, std::uint16_t type) {
     return found;
 }
 
-/// The page pools that are of dm0.
-inline std::vector<Octets> pools_of(NetdevFamily& netdev, std::uint32_t ifindex) {
+/// The page pools whose attribute is this number.
+inline std::vector<Octets> pools_with(NetdevFamily& netdev, std::uint16_t type,
+                                      std::uint32_t number) {
     auto pools = netdev.dump(NETDEV_CMD_PAGE_POOL_GET);
-    std::erase_if(pools, [&](const Octets& pool) {
-        return find_u32(pool, NETDEV_A_PAGE_POOL_IFINDEX) != ifindex;
-    });
+    std::erase_if(pools, [&](const Octets& pool) { return find_u32(pool, type) != number; });
     return pools;
+}
+
+inline std::vector<Octets> pools_of(NetdevFamily& netdev, std::uint32_t ifindex) {
+    return pools_with(netdev, NETDEV_A_PAGE_POOL_IFINDEX, ifindex);
+}
+
+/// The one that draws on this binding; throws unless there is just one.
+inline Octets pool_of_binding(NetdevFamily& netdev, std::uint32_t id) {
+    const auto pools = pools_with(netdev, NETDEV_A_PAGE_POOL_DMABUF, id);
+    if (pools.size() != 1) throw std::runtime_error(fmt::format("{} such pools", pools.size()));
+    return pools[0];
 }

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // What the netdev family shows of devices, queues, NAPIs and page pools, and that it is so: held
 // against what others say of them.
-#include <linux/ethtool.h>
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -13,11 +10,13 @@
 #include <tuple>
 
 #include "bound.h"
+#include "devmem/ethtool.h"
 #include "kept.h"
 #include "leftovers.h"
 #include "netdev_family.h"
 #include "process.h"
 #include "stock.h"
+#include "visit.h"
 
 namespace {
 
@@ -98,16 +97,10 @@ Queues queues_in(const std::vector<Octets>& answers) {
 
 // What ethtool says: the queues in use.
 void add_queues(Queues& queues, const char* interface) {
-    ethtool_channels channels{};
-    channels.cmd = ETHTOOL_GCHANNELS;
-    ifreq request{};
-    std::snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", interface);
-    request.ifr_data = reinterpret_cast<char*>(&channels);
-    const devmem::Fd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    KTAP_NEED(::ioctl(fd.get(), SIOCETHTOOL, &request) == 0);
     const std::uint32_t ifindex = ::if_nametoindex(interface);
-    for (std::uint32_t id = 0; id < channels.rx_count; id++) queues.emplace(ifindex, rx, id);
-    for (std::uint32_t id = 0; id < channels.tx_count; id++) queues.emplace(ifindex, tx, id);
+    const devmem::Channels channels = devmem::channels(ifindex);
+    for (std::uint32_t id = 0; id < channels.rx; id++) queues.emplace(ifindex, rx, id);
+    for (std::uint32_t id = 0; id < channels.tx; id++) queues.emplace(ifindex, tx, id);
 }
 
 Numbers queue_named(std::uint32_t ifindex, std::uint32_t type, std::uint32_t id) {
@@ -229,7 +222,7 @@ void all_napis() {
 void no_such_napi() {
     Stage stage;
     std::uint32_t far = 0;
-    stage.topology.visit_there([&] {
+    inside(stage.topology.there_fd(), [&] {
         NetdevFamily netdev;
         const auto all = netdev.dump(NETDEV_CMD_NAPI_GET);
         EXPECT_EQUAL("NAPIs there", 4, all.size());
@@ -288,16 +281,6 @@ void nothing_is_up() {
 
 // ---- page pools -----------------------------------------------------------
 
-// The pool that draws on this binding.
-Octets pool_of(NetdevFamily& netdev, std::uint32_t binding) {
-    auto pools = netdev.dump(NETDEV_CMD_PAGE_POOL_GET);
-    std::erase_if(pools, [&](const Octets& pool) {
-        return find_u32(pool, NETDEV_A_PAGE_POOL_DMABUF) != binding;
-    });
-    if (pools.size() != 1) throw std::runtime_error(fmt::format("{} such pools", pools.size()));
-    return pools[0];
-}
-
 Octets pool_by_number(NetdevFamily& netdev, std::uint32_t id) {
     return netdev.get(NETDEV_CMD_PAGE_POOL_GET, {{NETDEV_A_PAGE_POOL_ID, id}});
 }
@@ -324,7 +307,7 @@ void all_pools() {
 void no_such_pool() {
     Stage stage;
     std::uint32_t far = 0;
-    stage.topology.visit_there([&] {
+    inside(stage.topology.there_fd(), [&] {
         NetdevFamily netdev;
         far = value(netdev.dump(NETDEV_CMD_PAGE_POOL_GET).at(0), NETDEV_A_PAGE_POOL_ID);
         pool_by_number(netdev, far);
@@ -344,7 +327,7 @@ void no_such_pool() {
 void inflight_of_the_bound() {
     const Bound bound;
     NetdevFamily netdev;
-    const Octets pool = pool_of(netdev, bound.id);
+    const Octets pool = pool_of_binding(netdev, bound.id);
     const auto id = value(pool, NETDEV_A_PAGE_POOL_ID);
     EXPECT_EQUAL("its interface", bound.ifindex, value(pool, NETDEV_A_PAGE_POOL_IFINDEX));
     EXPECT("the same by number", pool == pool_by_number(netdev, id), id);
@@ -372,7 +355,7 @@ std::uint32_t boot_seconds() {
 void inflight_of_the_unbound() {
     Bound bound;
     NetdevFamily netdev;
-    const auto id = value(pool_of(netdev, bound.id), NETDEV_A_PAGE_POOL_ID);
+    const auto id = value(pool_of_binding(netdev, bound.id), NETDEV_A_PAGE_POOL_ID);
     Sender sender = bound.send();
     Kept kept(bound.listener.accept());
     kept.read();
@@ -426,7 +409,7 @@ void stats_of_the_bound() {
     const Bound bound;
     NetdevFamily netdev;
     need_stats(netdev);
-    const auto id = value(pool_of(netdev, bound.id), NETDEV_A_PAGE_POOL_ID);
+    const auto id = value(pool_of_binding(netdev, bound.id), NETDEV_A_PAGE_POOL_ID);
     const auto given_out = [&] {
         const RawReply reply = ask_stats(netdev, {{NETDEV_A_PAGE_POOL_ID, id}});
         EXPECT_EQUAL("errno", 0, reply.error);

@@ -10,6 +10,7 @@
 #include "netdev_family.h"
 #include "process.h"
 #include "stock.h"
+#include "visit.h"
 
 namespace {
 
@@ -91,12 +92,12 @@ void device_moves() {
     topology.here("ip link add name new index 500 type dmnic");
     Ear here(NETDEV_MCGRP_MGMT);
     std::optional<Ear> there;
-    topology.visit_there([&] { there.emplace(NETDEV_MCGRP_MGMT); });
+    inside(topology.there_fd(), [&] { there.emplace(NETDEV_MCGRP_MGMT); });
     topology.here(
         fmt::format("ip link set new netns /proc/{}/fd/{}", ::getpid(), topology.there_fd()));
     expect_devices(here, "moved, here", {}, {500});
     Ids arrived;
-    topology.visit_there([&] { arrived = indexes({"new"}); });
+    inside(topology.there_fd(), [&] { arrived = indexes({"new"}); });
     expect_devices(*there, "moved, there", arrived, {});
     const Ids other = indexes({"newp"});
     topology.there("ip link del new");
@@ -191,9 +192,6 @@ void pools_of_a_nic() {
 // A stream that is kept, all of it; its binding is gone then.
 struct Waiting {
     Waiting() {
-        for (const Octets& pool : netdev.dump(NETDEV_CMD_PAGE_POOL_GET))
-            if (find_u32(pool, NETDEV_A_PAGE_POOL_DMABUF) == bound.id)
-                id = value(pool, NETDEV_A_PAGE_POOL_ID);
         Sender sender = bound.send();
         kept.emplace(bound.listener.accept());
         kept->read();
@@ -209,7 +207,7 @@ struct Waiting {
     NetdevFamily netdev;
     Ear ear{NETDEV_MCGRP_PAGE_POOL};
     std::optional<Kept> kept;
-    std::uint32_t id = 0;
+    std::uint32_t id = value(pool_of_binding(netdev, bound.id), NETDEV_A_PAGE_POOL_ID);
     Octets detached;  // the news of it
 };
 
@@ -251,7 +249,7 @@ void pool_moves() {
     Waiting waiting;
     const Topology& topology = waiting.bound.topology;
     std::optional<Ear> there;
-    topology.visit_there([&] { there.emplace(NETDEV_MCGRP_PAGE_POOL); });
+    inside(topology.there_fd(), [&] { there.emplace(NETDEV_MCGRP_PAGE_POOL); });
     topology.here(
         fmt::format("ip link set dm0 netns /proc/{}/fd/{}", ::getpid(), topology.there_fd()));
     waiting.await(NETDEV_CMD_PAGE_POOL_DEL_NTF);
@@ -261,7 +259,7 @@ void pool_moves() {
     const Octets news =
         there->await(NETDEV_CMD_PAGE_POOL_ADD_NTF, NETDEV_A_PAGE_POOL_ID, waiting.id);
     Ids arrived;
-    topology.visit_there([&] { arrived = indexes({"dm0"}); });
+    inside(topology.there_fd(), [&] { arrived = indexes({"dm0"}); });
     EXPECT_EQUAL("its interface", arrived, Ids{value(news, NETDEV_A_PAGE_POOL_IFINDEX)});
     EXPECT_EQUAL("since when", value(waiting.detached, NETDEV_A_PAGE_POOL_DETACH_TIME),
                  value(news, NETDEV_A_PAGE_POOL_DETACH_TIME));

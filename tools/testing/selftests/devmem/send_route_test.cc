@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
-#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include "leftovers.h"
 #include "process.h"
 #include "tx_stage.h"
+#include "visit.h"
 
 namespace {
 
@@ -229,10 +229,9 @@ void same_host() {
 
 void other_netns() {
     const TxStage stage;
-    const devmem::Fd home(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
-    KTAP_NEED(::setns(stage.topology.there_fd(), CLONE_NEWNET) == 0);
-    const RawTxBinding far(devmem::interface_index("dm0p"), stage.memory.fd());
-    KTAP_NEED(::setns(home.get(), CLONE_NEWNET) == 0);
+    const RawTxBinding far = inside(stage.topology.there_fd(), [&] {
+        return RawTxBinding(devmem::interface_index("dm0p"), stage.memory.fd());
+    });
     EXPECT_EQUAL("bind-tx there", 0, far.error());
     TxStream stream = stage.stream();
     stream.use(far.id());

@@ -27,6 +27,7 @@
 
 #include "devmem/fd.h"
 #include "process.h"
+#include "visit.h"
 
 namespace {
 
@@ -77,20 +78,6 @@ void await_link_of(const std::string& interface) {
         throw std::runtime_error(interface + " has no link");
 }
 
-/// This process is in another namespace for as long as this lives.
-class Visit {
-  public:
-    Visit(int netns, int home) : home_(home) {
-        if (::setns(netns, CLONE_NEWNET) != 0) throw_errno_of("setns");
-    }
-    ~Visit() { ::setns(home_, CLONE_NEWNET); }
-    Visit(const Visit&) = delete;
-    Visit& operator=(const Visit&) = delete;
-
-  private:
-    int home_;
-};
-
 std::uint32_t count_statistics(EthtoolSocket& nic) {
     // struct ethtool_sset_info in words: command, reserved, mask (64 bits), the count
     std::array<std::uint32_t, 6> words{ETHTOOL_GSSET_INFO, 0, 1U << ETH_SS_STATS};
@@ -140,7 +127,7 @@ void Topology::make_nic(const Options& options) {
 
 void Topology::remove_nic() const {
     std::optional<Visit> there;
-    if (::if_nametoindex("dm0") == 0) there.emplace(there_, here_);
+    if (::if_nametoindex("dm0") == 0) there.emplace(there_);
     nic_remove();
 }
 
@@ -150,7 +137,7 @@ void Topology::await_link_here() {
 
 void Topology::await_link() const {
     await_link_of("dm0");
-    const Visit there(there_, here_);
+    const Visit there(there_);
     await_link_of("dm0p");
 }
 
@@ -170,11 +157,6 @@ void Topology::here(std::string_view command) const {
 
 void Topology::there(std::string_view command) const {
     run_in(there_, command);
-}
-
-void Topology::visit_there(const std::function<void()>& call) const {
-    const Visit there(there_, here_);
-    call();
 }
 
 // The kernel takes note of a new link some time after it is there, and drops what an interface is

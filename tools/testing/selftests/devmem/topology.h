@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 
@@ -43,8 +42,6 @@ class Topology {
     void make_vlan(std::string_view above = "dm0") const;
     void here(std::string_view command) const;
     void there(std::string_view command) const;
-    /// This process is there while it makes the call; a socket that it opens stays there.
-    void visit_there(const std::function<void()>& call) const;
 
     [[nodiscard]] int there_fd() const { return there_; }
     /// Lets go of the other namespace: it ends with its last process.
