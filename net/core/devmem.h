@@ -27,7 +27,7 @@ struct sk_buff;
  * struct net_devmem_mapping - a dmabuf as a device sees it
  * @attached: one of all that have an @attachment, bound or not any more
  * @dev: the network device. Only for comparing, and for its queues as long as
- *	 it is bound; NULL once it is unregistered, or the mapping void. Written
+ *	 it is bound; NULL once it is unregistered, or the mapping void. Cleared
  *	 with the lock of all that are attached, read without
  * @dma_dev: the device that does DMA for it; a reference
  * @dmabuf: a reference

@@ -275,7 +275,7 @@ u32 devmem_tokens_return(struct sock *sk, const struct dmabuf_token *ranges,
 	return taken;
 }
 
-/* Nobody else knows the table any more. */
+/* The socket is gone, and nobody else knows the table. */
 static void devmem_tokens_empty(struct devmem_tokens *tokens, u32 first,
 				u32 last)
 {

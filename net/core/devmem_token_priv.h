@@ -43,7 +43,8 @@ static_assert(DEVMEM_TOKENS_MAX * sizeof(struct devmem_token) <= INT_MAX);
  * @next: the number to try next, from 1 to INT_MAX
  * @destroy_work: empties a large table, as sockets are destroyed with BH off
  *
- * There from the first frag on until the socket is destroyed.
+ * There from the first frag on until the socket is destroyed, and a large one
+ * until @destroy_work is done: nobody else has it then, and it needs no lock.
  */
 struct devmem_tokens {
 	spinlock_t lock; /* see above */
