@@ -77,6 +77,15 @@ static inline void ktap_note(const char *file, int line, const char *what)
 		       err, strerror(err));
 }
 
+/* What has been accepted though it is not the same on all kernels, for the
+ * output: as it is here, and upstream.
+ */
+static inline void ktap_differs(const char *what, const char *here,
+				const char *upstream)
+{
+	printf("# differs: %s here: %s, upstream: %s\n", what, here, upstream);
+}
+
 __attribute__((noreturn))
 static inline void ktap_end(void)
 {

@@ -4,7 +4,6 @@
 
 #include <sys/utsname.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <string>
 
@@ -21,10 +20,9 @@
     return kernel_release().compare(0, 4, "6.1.") != 0;
 }
 
-/// What has been accepted though it is not the same on all kernels, for the output.
+/// For the output, where a point has asked for one on our kernel and for the other on others.
 inline void differs(const char* what, const char* ours, const char* upstreams) {
-    std::printf("# differs: %s here: %s, upstream: %s\n", what, stock_kernel() ? upstreams : ours,
-                upstreams);
+    ktap_differs(what, stock_kernel() ? upstreams : ours, upstreams);
 }
 
 /// A point that a stock kernel can't pass, or would not survive: why says what

@@ -72,11 +72,6 @@ bool ours(void)
 	return !uname(&kernel) && !strncmp(kernel.release, "6.1.", 4);
 }
 
-void differs(const char *what, const char *here, const char *upstream)
-{
-	printf("# differs: %s here: %s, upstream: %s\n", what, here, upstream);
-}
-
 int main(int argc, char **argv)
 {
 	struct ktap_test chosen[TESTS];

@@ -61,8 +61,6 @@ struct range {
 
 /* Is this the patched 6.1, which must behave as its documentation says? */
 bool ours(void);
-/* "# differs: WHAT here: HERE, upstream: UPSTREAM", what has been accepted. */
-void differs(const char *what, const char *here, const char *upstream);
 
 /* --- uapi_netlink.c: generic netlink, byte by byte ------------------------ */
 

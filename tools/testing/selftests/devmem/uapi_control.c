@@ -25,7 +25,7 @@ static void expect_too_small(const struct stage *s, int waiting)
 
 static void tell_errno(int error)
 {
-	differs("errno of a control buffer that is too small",
+	ktap_differs("errno of a control buffer that is too small",
 		error == EMSGSIZE ? "EMSGSIZE" : "525", "525");
 }
 

@@ -150,7 +150,7 @@ void uapi_malformed_counts(void)
 	expect_out_of_range(&s);
 	add_queues(&s, UINT32_MAX, 3000, -1);
 	expect_out_of_range(&s);
-	differs("a queue out of range", reply.error == EINVAL ? "EINVAL" : "ERANGE",
+	ktap_differs("a queue out of range", reply.error == EINVAL ? "EINVAL" : "ERANGE",
 		"ERANGE in 6.12, EINVAL later");
 	expect_nothing_bound(&s);
 

@@ -81,7 +81,7 @@ void uapi_large_frags(void)
 	KTAP_CHECK(message.pieces >= 1 && message.pieces <= 3);
 	KTAP_CHECK(!ours() || message.pieces < 3);
 	snprintf(seen, sizeof(seen), "%d", message.pieces);
-	differs("frags of a segment of 3 adjoining pages", seen, "3");
+	ktap_differs("frags of a segment of 3 adjoining pages", seen, "3");
 	expect_stream(&s, &message);
 	give_back(s.here, &message);
 
@@ -257,7 +257,7 @@ void uapi_peek(void)
 	refused = message.got == -1 && message.error == EOPNOTSUPP;
 	KTAP_CHECK(refused || (message.got == 200 && message.pieces == 2));
 	KTAP_CHECK(refused || !ours());
-	differs("MSG_PEEK of device memory", refused ? "EOPNOTSUPP" : "tokens",
+	ktap_differs("MSG_PEEK of device memory", refused ? "EOPNOTSUPP" : "tokens",
 		"tokens");
 	KTAP_CHECK(stage_waiting(&s) == 200);
 	if (refused) {
@@ -311,7 +311,7 @@ void uapi_urgent(void)
 {
 	struct stage s;
 
-	differs("an urgent byte in device memory",
+	ktap_differs("an urgent byte in device memory",
 		ours() ? "stays in the stream" : "not tried", "BUG()");
 	if (!ours())
 		ktap_skip("upstream dies of it");

@@ -105,7 +105,7 @@ void uapi_token_zero(void)
 	mint(&s, &t[1], 1);
 	KTAP_CHECK(t[1] != t[0]);
 	KTAP_CHECK(t[1] || !ours());
-	differs("the token after 0 was returned", t[1] ? "not 0" : "0", "0");
+	ktap_differs("the token after 0 was returned", t[1] ? "not 0" : "0", "0");
 	KTAP_CHECK(dontneed_one(s.here, t[1], 1) == 1);
 	KTAP_CHECK(dontneed_one(s.here, t[0], 1) == 1);
 	stage_close(&s);
@@ -235,7 +235,7 @@ void uapi_token_race(void)
 	struct stage s;
 	int i;
 
-	differs("a token seen before recvmsg() returns",
+	ktap_differs("a token seen before recvmsg() returns",
 		ours() ? "valid" : "not tried", "lost, with its memory");
 	if (!ours())
 		ktap_skip("upstream loses such a token's memory for good");
