@@ -15,6 +15,30 @@
 #include "devmem.h"
 #include "netdev-genl.h"
 
+static const struct nla_policy
+netdev_nl_queue_id_policy[NETDEV_A_QUEUE_TYPE + 1] = {
+	[NETDEV_A_QUEUE_ID] = { .type = NLA_U32 },
+	[NETDEV_A_QUEUE_TYPE] = NETDEV_NL_QUEUE_TYPE,
+};
+
+static struct netlink_range_validation netdev_nl_rx_page_sizes = {
+	.min = PAGE_SIZE,
+	.max = U32_MAX,
+};
+
+const struct nla_policy netdev_nl_bind_rx_policy[] = {
+	[NETDEV_A_DMABUF_IFINDEX] = NETDEV_NL_IFINDEX,
+	[NETDEV_A_DMABUF_QUEUES] = NLA_POLICY_NESTED(netdev_nl_queue_id_policy),
+	[NETDEV_A_DMABUF_FD] = { .type = NLA_U32 },
+	[NETDEV_A_DMABUF_RX_PAGE_SIZE] =
+		NLA_POLICY_FULL_RANGE(NLA_U32, &netdev_nl_rx_page_sizes),
+};
+
+const struct nla_policy netdev_nl_bind_tx_policy[] = {
+	[NETDEV_A_DMABUF_IFINDEX] = NETDEV_NL_IFINDEX,
+	[NETDEV_A_DMABUF_FD] = { .type = NLA_U32 },
+};
+
 /**
  * struct netdev_nl_owned - a binding and who keeps it
  * @list: in netdev_nl_owned_list, under netdev_nl_owned_lock
@@ -354,7 +378,7 @@ int netdev_nl_bind_tx_doit(struct sk_buff *skb, struct genl_info *info)
 /* A netlink socket has been closed, for good: nobody can send on it any more,
  * and the number that it was bound to may be another's already.
  */
-static int netdev_nl_socket_event(struct notifier_block *nb,
+static int netdev_nl_bind_socket_event(struct notifier_block *nb,
 				  unsigned long event, void *info)
 {
 	const struct netlink_notify *notify = info;
@@ -381,11 +405,27 @@ static int netdev_nl_socket_event(struct notifier_block *nb,
 	return NOTIFY_DONE;
 }
 
-static struct notifier_block netdev_nl_socket_nb = {
-	.notifier_call = netdev_nl_socket_event,
+static struct notifier_block netdev_nl_bind_socket_nb = {
+	.notifier_call = netdev_nl_bind_socket_event,
+};
+
+/* What is bound to a device ends with it, but stays the socket's. */
+static int netdev_nl_bind_netdevice_event(struct notifier_block *nb,
+				     unsigned long event, void *info)
+{
+	struct net_device *dev = netdev_notifier_info_to_dev(info);
+
+	if (event == NETDEV_UNREGISTER && dev->reg_state != NETREG_REGISTERED)
+		net_devmem_dev_gone(dev);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block netdev_nl_bind_netdevice_nb = {
+	.notifier_call = netdev_nl_bind_netdevice_event,
 };
 
 int __init netdev_nl_bind_init(void)
 {
-	return netlink_register_notifier(&netdev_nl_socket_nb);
+	return netlink_register_notifier(&netdev_nl_bind_socket_nb) ?:
+	       register_netdevice_notifier(&netdev_nl_bind_netdevice_nb);
 }

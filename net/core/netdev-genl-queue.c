@@ -10,6 +10,17 @@
 
 #include "netdev-genl.h"
 
+const struct nla_policy netdev_nl_queue_policy[] = {
+	[NETDEV_A_QUEUE_ID] = { .type = NLA_U32 },
+	[NETDEV_A_QUEUE_IFINDEX] = NETDEV_NL_IFINDEX,
+	[NETDEV_A_QUEUE_TYPE] = NETDEV_NL_QUEUE_TYPE,
+};
+
+const struct nla_policy netdev_nl_napi_policy[] = {
+	[NETDEV_A_NAPI_IFINDEX] = NETDEV_NL_IFINDEX,
+	[NETDEV_A_NAPI_ID] = { .type = NLA_U32 },
+};
+
 static int netdev_nl_put_queue_napi(struct sk_buff *msg,
 				    const struct napi_struct *napi)
 {

@@ -6,6 +6,24 @@
 
 #include "netdev-genl.h"
 
+static int netdev_nl_check_scope(const struct nlattr *attr,
+				 struct netlink_ext_ack *extack)
+{
+	int err = netdev_nl_check_uint(attr, extack);
+
+	if (err)
+		return err;
+	if (!(netdev_nl_get_uint(attr) & ~(u64)NETDEV_QSTATS_SCOPE_QUEUE))
+		return 0;
+	NL_SET_ERR_MSG_ATTR(extack, attr, "reserved bit set");
+	return -EINVAL;
+}
+
+const struct nla_policy netdev_nl_qstats_policy[] = {
+	[NETDEV_A_QSTATS_IFINDEX] = NETDEV_NL_IFINDEX,
+	[NETDEV_A_QSTATS_SCOPE] = NETDEV_NL_UINT(netdev_nl_check_scope),
+};
+
 /* What a driver doesn't write stays like this, in every byte. */
 #define NETDEV_STAT_UNSET	U64_MAX
 

@@ -1,11 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Devices, as the netdev netlink family shows them, and dumps of all kinds. */
+/* The netdev netlink family, devices as it shows them, and dumps of all kinds. */
 #include <linux/netdevice.h>
 #include <linux/rtnetlink.h>
 #include <net/sock.h>
 
-#include "devmem.h"
 #include "netdev-genl.h"
+
+static const struct genl_multicast_group netdev_nl_groups[] = {
+	[NETDEV_NLGRP_MGMT] = { .name = NETDEV_MCGRP_MGMT },
+	[NETDEV_NLGRP_PAGE_POOL] = { .name = NETDEV_MCGRP_PAGE_POOL },
+};
+
+struct genl_family netdev_nl_family __ro_after_init = {
+	.name = NETDEV_FAMILY_NAME,
+	.version = NETDEV_FAMILY_VERSION,
+	.netnsok = true,
+	.parallel_ops = true,
+	.module = THIS_MODULE,
+	.mcgrps = netdev_nl_groups,
+	.n_mcgrps = ARRAY_SIZE(netdev_nl_groups),
+};
+
+int netdev_nl_check_uint(const struct nlattr *attr,
+			 struct netlink_ext_ack *extack)
+{
+	if (nla_len(attr) == sizeof(u32) || nla_len(attr) == sizeof(u64))
+		return 0;
+	NL_SET_ERR_MSG_ATTR(extack, attr, "invalid attribute length");
+	return -EINVAL;
+}
 
 struct net_device *netdev_nl_dev(struct net *net, const struct nlattr *ifindex,
 				 struct netlink_ext_ack *extack)
@@ -81,6 +104,10 @@ int netdev_nl_dump_start(struct netlink_callback *cb)
 			return -EINVAL;
 	return 0;
 }
+
+const struct nla_policy netdev_nl_dev_policy[] = {
+	[NETDEV_A_DEV_IFINDEX] = NETDEV_NL_IFINDEX,
+};
 
 /* Which XDP features the driver has, nobody knows on this kernel, so there is
  * no word of them. There is no XDP metadata in any driver.
@@ -171,8 +198,6 @@ static int netdev_nl_netdevice_event(struct notifier_block *nb,
 		break;
 	case NETDEV_UNREGISTER:
 		netdev_nl_dev_notify(dev, NETDEV_CMD_DEV_DEL_NTF);
-		if (dev->reg_state != NETREG_REGISTERED)
-			net_devmem_dev_gone(dev);
 		break;
 	}
 	return NOTIFY_DONE;

@@ -11,6 +11,11 @@ enum netdev_nl_group {
 	NETDEV_NLGRP_PAGE_POOL,
 };
 
+#define NETDEV_NL_IFINDEX	NLA_POLICY_MIN(NLA_U32, 1)
+#define NETDEV_NL_QUEUE_TYPE	NLA_POLICY_MAX(NLA_U32, NETDEV_QUEUE_TYPE_TX)
+#define NETDEV_NL_UINT(check)	NLA_POLICY_VALIDATE_FN(NLA_BINARY, check, 8)
+
+/* Has no commands until netdev-genl-ops.c gives it these and registers it. */
 extern struct genl_family netdev_nl_family;
 
 /* What a message begins with, as reply, part of a dump, or notification. */
@@ -114,46 +119,58 @@ typedef int netdev_nl_dump_dev_t(struct net_device *dev, struct sk_buff *msg,
 				 struct netlink_callback *cb);
 
 /* netdev-genl.c */
+int netdev_nl_check_uint(const struct nlattr *attr,
+			 struct netlink_ext_ack *extack);
 struct net_device *netdev_nl_dev(struct net *net, const struct nlattr *ifindex,
 				 struct netlink_ext_ack *extack);
 int netdev_nl_dump(struct sk_buff *msg, struct netlink_callback *cb,
 		   const struct nlattr *ifindex, netdev_nl_dump_dev_t *dump);
-
 int netdev_nl_dump_start(struct netlink_callback *cb);
+
+extern const struct nla_policy netdev_nl_dev_policy[NETDEV_A_DEV_IFINDEX + 1];
 int netdev_nl_dev_get_doit(struct sk_buff *skb, struct genl_info *info);
 int netdev_nl_dev_get_dumpit(struct sk_buff *msg, struct netlink_callback *cb);
 int netdev_nl_dev_init(void);
 
-/* netdev-genl-ops.c */
-extern const struct nla_policy
-netdev_nl_queue_id_policy[NETDEV_A_QUEUE_TYPE + 1];
-extern const struct nla_policy
-netdev_nl_page_pool_info_policy[NETDEV_A_PAGE_POOL_IFINDEX + 1];
-
 /* netdev-genl-queue.c */
+extern const struct nla_policy
+netdev_nl_queue_policy[NETDEV_A_QUEUE_TYPE + 1];
 int netdev_nl_queue_get_doit(struct sk_buff *skb, struct genl_info *info);
 int netdev_nl_queue_get_dumpit(struct sk_buff *msg,
 			       struct netlink_callback *cb);
+
+extern const struct nla_policy netdev_nl_napi_policy[NETDEV_A_NAPI_ID + 1];
 int netdev_nl_napi_get_doit(struct sk_buff *skb, struct genl_info *info);
 int netdev_nl_napi_get_dumpit(struct sk_buff *msg,
 			      struct netlink_callback *cb);
 
-/* netdev-genl-stats.c */
-int netdev_nl_qstats_get_dumpit(struct sk_buff *msg,
-				struct netlink_callback *cb);
-
-/* netdev-genl-bind.c */
-int netdev_nl_bind_rx_doit(struct sk_buff *skb, struct genl_info *info);
-int netdev_nl_bind_tx_doit(struct sk_buff *skb, struct genl_info *info);
-int netdev_nl_bind_init(void);
-
 /* page_pool_user.c */
+extern const struct nla_policy
+netdev_nl_page_pool_policy[NETDEV_A_PAGE_POOL_ID + 1];
 int netdev_nl_page_pool_get_doit(struct sk_buff *skb, struct genl_info *info);
 int netdev_nl_page_pool_get_dumpit(struct sk_buff *msg,
 				   struct netlink_callback *cb);
+
+extern const struct nla_policy
+netdev_nl_page_pool_stats_policy[NETDEV_A_PAGE_POOL_STATS_INFO + 1];
 int netdev_nl_page_pool_stats_get_doit(struct sk_buff *skb,
 				       struct genl_info *info);
 int netdev_nl_page_pool_stats_get_dumpit(struct sk_buff *msg,
 					 struct netlink_callback *cb);
+
+/* netdev-genl-stats.c */
+extern const struct nla_policy
+netdev_nl_qstats_policy[NETDEV_A_QSTATS_SCOPE + 1];
+int netdev_nl_qstats_get_dumpit(struct sk_buff *msg,
+				struct netlink_callback *cb);
+
+/* netdev-genl-bind.c */
+extern const struct nla_policy
+netdev_nl_bind_rx_policy[NETDEV_A_DMABUF_RX_PAGE_SIZE + 1];
+int netdev_nl_bind_rx_doit(struct sk_buff *skb, struct genl_info *info);
+
+extern const struct nla_policy netdev_nl_bind_tx_policy[NETDEV_A_DMABUF_FD + 1];
+int netdev_nl_bind_tx_doit(struct sk_buff *skb, struct genl_info *info);
+int netdev_nl_bind_init(void);
 
 #endif /* _NET_CORE_NETDEV_GENL_H */

@@ -14,6 +14,38 @@
 #include "netdev-genl.h"
 #include "page_pool_priv.h"
 
+static int netdev_nl_check_pool_id(const struct nlattr *attr,
+				   struct netlink_ext_ack *extack)
+{
+	int err = netdev_nl_check_uint(attr, extack);
+	u64 id;
+
+	if (err)
+		return err;
+	id = netdev_nl_get_uint(attr);
+	if (id && id <= U32_MAX)
+		return 0;
+	NL_SET_ERR_MSG_ATTR(extack, attr, "integer out of range");
+	return -ERANGE;
+}
+
+const struct nla_policy netdev_nl_page_pool_policy[] = {
+	[NETDEV_A_PAGE_POOL_ID] = NETDEV_NL_UINT(netdev_nl_check_pool_id),
+};
+
+#ifdef CONFIG_PAGE_POOL_STATS
+static const struct nla_policy
+netdev_nl_page_pool_info_policy[NETDEV_A_PAGE_POOL_IFINDEX + 1] = {
+	[NETDEV_A_PAGE_POOL_ID] = NETDEV_NL_UINT(netdev_nl_check_pool_id),
+	[NETDEV_A_PAGE_POOL_IFINDEX] = NETDEV_NL_IFINDEX,
+};
+
+const struct nla_policy netdev_nl_page_pool_stats_policy[] = {
+	[NETDEV_A_PAGE_POOL_STATS_INFO] =
+		NLA_POLICY_NESTED(netdev_nl_page_pool_info_policy),
+};
+#endif
+
 static DEFINE_XARRAY_FLAGS(page_pools, XA_FLAGS_ALLOC1);
 /* Guards page_pools and, of the pools in there, user and p.netdev: what it
  * points to does not go away while the lock is held. Taken inside RTNL. A pool

@@ -124,7 +124,7 @@ series_numbers() {
 
 # What is explained in the messages of these patches:
 #   0002	skb_frag_t is there already, only of another struct
-#   0021	the argument is an array, which has no side effects
+#   0026	the argument is an array, which has no side effects
 # That new files are in no entry of MAINTAINERS is said of each, and goes for all.
 series_style() {
 	cd "$scratch/mailbox" || exit
@@ -134,7 +134,7 @@ series_style() {
 	diff - <(grep -v '^total: ' "$scratch/style.log" |
 		sed 's|^\./\(....\)[^:]*:[0-9]*: [A-Z]*:\([A-Z_]*\):.*|\1 \2|') <<-'END'
 		0002 NEW_TYPEDEFS
-		0021 MACRO_ARG_REUSE
+		0026 MACRO_ARG_REUSE
 	END
 }
 
