@@ -156,11 +156,8 @@ vm_accel() {
 		CPUS=1 ACCEL_APPEND="tsc_early_khz=1000000 tsc=reliable no_timer_check hpet=disable nokaslr norandmaps mitigations=off"
 		return
 	fi
-	verdict=$CACHE/kvm-$(</proc/sys/kernel/random/boot_id)
-	if [[ ! -e $verdict ]]; then
-		rm -f "$CACHE"/kvm-*
-		step "trying KVM" kvm vm_try_kvm "$verdict"
-	fi
+	verdict=$CACHE/kvm/$(</proc/sys/kernel/random/boot_id)
+	[[ -e $verdict ]] || step "trying KVM" kvm vm_try_kvm "$verdict"
 	if [[ $(<"$verdict") == yes ]]; then
 		ACCEL=(-accel kvm -cpu host) ACCEL_APPEND=''
 	else
@@ -180,8 +177,11 @@ vm_accel() {
 	fi
 }
 
-# Init finds no port to report to and halts; the kernel must have got that far.
+# vm_try_kvm VERDICT. Init finds no port to report to and halts; the kernel must have got that far.
 vm_try_kvm() {
+	alone_in "${1%/*}"
+	[[ ! -e $1 ]] || return 0
+	rm -f "${1%/*}"/*
 	echo no >"$1.new"
 	if [[ -w /dev/kvm ]] && timeout 5 qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot \
 		-M q35 -accel kvm -cpu host -m 512M -kernel "$KERNEL_IMAGE" -initrd "$VM/cpio" \
