@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The netdev netlink family: its commands and what they take. The numbers of
- * commands and attributes are those of newer kernels; what there is only there
- * is refused as unknown.
+/* The netdev netlink family: all of its commands. The numbers of these and of
+ * attributes are those of newer kernels; what there is only there is refused as
+ * unknown.
  */
 #include <linux/init.h>
 

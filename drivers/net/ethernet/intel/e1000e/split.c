@@ -509,9 +509,9 @@ void e1000e_split_quiesce(struct e1000_adapter *adapter)
 	del_timer_sync(&adapter->split_timer);
 }
 
-/* After the last poll. TCP goes where all else goes, unless
- * e1000e_split_configure() comes. Before a suspend there was no reset, and the
- * ring may be in use until here.
+/* After the last poll, when a reset or e1000_take_rx_ring() has ended all
+ * receiving. TCP goes where all else goes, unless e1000e_split_configure()
+ * comes.
  */
 void e1000e_split_clean(struct e1000_adapter *adapter)
 {
