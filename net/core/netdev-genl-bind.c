@@ -379,7 +379,7 @@ int netdev_nl_bind_tx_doit(struct sk_buff *skb, struct genl_info *info)
  * and the number that it was bound to may be another's already.
  */
 static int netdev_nl_bind_socket_event(struct notifier_block *nb,
-				  unsigned long event, void *info)
+				       unsigned long event, void *info)
 {
 	const struct netlink_notify *notify = info;
 	struct netdev_nl_owned *owned, *next;
@@ -411,7 +411,7 @@ static struct notifier_block netdev_nl_bind_socket_nb = {
 
 /* What is bound to a device ends with it, but stays the socket's. */
 static int netdev_nl_bind_netdevice_event(struct notifier_block *nb,
-				     unsigned long event, void *info)
+					  unsigned long event, void *info)
 {
 	struct net_device *dev = netdev_notifier_info_to_dev(info);
 
