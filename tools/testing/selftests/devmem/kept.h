@@ -9,6 +9,7 @@
 
 #include "devmem/receiver.h"
 #include "expect.h"
+#include "leftovers.h"
 
 class Kept {
   public:
@@ -25,10 +26,11 @@ class Kept {
             return;
         }
     }
-    /// Gives back all but so many frags.
+    /// Gives back all but so many frags, and sees to it that no skb keeps what those held.
     void let_go(std::size_t rest = 0) {
         frags_.resize(std::min(rest, frags_.size()));
         receiver_.flush();
+        wake_every_stack();
     }
     [[nodiscard]] std::size_t frags() const { return frags_.size(); }
     /// A niov is a page.

@@ -200,10 +200,6 @@ struct Waiting {
         bound.binding.reset();
         detached = await(NETDEV_CMD_PAGE_POOL_CHANGE_NTF);
     }
-    void let_go() {
-        kept->let_go();
-        wake_every_stack();
-    }
     Octets await(std::uint8_t command) { return ear.await(command, NETDEV_A_PAGE_POOL_ID, id); }
     Octets shown() { return netdev.get(NETDEV_CMD_PAGE_POOL_GET, {{NETDEV_A_PAGE_POOL_ID, id}}); }
 
@@ -230,7 +226,7 @@ void pool_waits() {
             .contains(waiting.id);
     };
     EXPECT("it is there as long as it is needed", !gone(), "that it is gone");
-    waiting.let_go();
+    waiting.kept->let_go();
     EXPECT_EQUAL("in flight at the end", 0,
                  value(waiting.await(NETDEV_CMD_PAGE_POOL_DEL_NTF), NETDEV_A_PAGE_POOL_INFLIGHT));
 }
@@ -243,7 +239,7 @@ void pool_outlives_its_nic() {
     EXPECT("no interface", !has(news, NETDEV_A_PAGE_POOL_IFINDEX), "one");
     EXPECT("shown: the same", !has(waiting.shown(), NETDEV_A_PAGE_POOL_IFINDEX), "one");
     EXPECT_EQUAL("its binding", waiting.bound.id, value(news, NETDEV_A_PAGE_POOL_DMABUF));
-    waiting.let_go();
+    waiting.kept->let_go();
     EXPECT("gone: no interface",
            !has(waiting.await(NETDEV_CMD_PAGE_POOL_DEL_NTF), NETDEV_A_PAGE_POOL_IFINDEX), "one");
 }
@@ -267,7 +263,7 @@ void pool_moves() {
     EXPECT_EQUAL("its interface", arrived, Ids{value(news, NETDEV_A_PAGE_POOL_IFINDEX)});
     EXPECT_EQUAL("since when", value(waiting.detached, NETDEV_A_PAGE_POOL_DETACH_TIME),
                  value(news, NETDEV_A_PAGE_POOL_DETACH_TIME));
-    waiting.let_go();
+    waiting.kept->let_go();
     there->await(NETDEV_CMD_PAGE_POOL_DEL_NTF, NETDEV_A_PAGE_POOL_ID, waiting.id);
 }
 
